@@ -84,7 +84,7 @@ class ConfigError:
         return f"{place}{where}{self.problem}; {self.remedy}"
 
 
-class ConfigErrors(GpuClustersError):
+class ConfigErrors(GpuClustersError):  # noqa: N818 - it holds several
     """Every violation of a configuration at once.
 
     Attributes:

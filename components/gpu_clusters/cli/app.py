@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from gpu_clusters.cli import doctor, sandbox
+from gpu_clusters.cli import destroy, doctor, preview, refresh, sandbox, up
 from gpu_clusters.cli.output import messages, print_error
 from gpu_clusters.errors import GpuClustersError
 
@@ -21,6 +21,10 @@ app = typer.Typer(
     epilog="Exit codes: 0 as asked; 1 the answer is no, or something failed; 2 bad input or usage.",
 )
 app.command("doctor")(doctor.doctor)
+app.command("up")(up.up)
+app.command("preview")(preview.preview)
+app.command("refresh")(refresh.refresh)
+app.command("destroy")(destroy.destroy)
 app.add_typer(sandbox.app, name="sandbox")
 
 

@@ -1,0 +1,1 @@
+"""Tenants: isolated namespaces in which LLM workloads run."""

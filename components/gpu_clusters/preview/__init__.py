@@ -1,0 +1,1 @@
+"""Previews without engine, credentials or network."""

@@ -1,0 +1,5 @@
+"""The runnable project: a stack is what `stacks/Pulumi.<stack>.yaml` says."""
+
+from gpu_clusters import stack
+
+stack.main()

@@ -1,0 +1,25 @@
+"""What a benchmark found, and what was aimed at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One measured number.
+
+    Args:
+        name: what was measured.
+        value: how much of `unit`.
+        unit: e.g. `s` or `pods/s`.
+        aim: the value aimed at on 2 cores; None if there is none.
+        better: whether less or more of it is better.
+    """
+
+    name: str
+    value: float
+    unit: str
+    aim: float | None
+    better: Literal["lower", "higher"]
