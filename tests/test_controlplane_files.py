@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -85,6 +86,41 @@ def test_garbage_in_the_state_is_an_error_with_a_remedy_and_stop_still_works(con
     assert Sandbox("broken").stop(delete_data=True)
     assert not directory.exists()
     assert [entry.name for entry in (home / "sandboxes").iterdir()] == [".broken.lock"]
+
+
+def test_a_full_disk_is_an_error_before_anything_is_begun(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(home)._replace(free=5_000_000)
+
+    def full(_path: Path) -> object:
+        return usage
+
+    monkeypatch.setattr(shutil, "disk_usage", full)
+    with pytest.raises(OperationError, match="has 5 MB free, and a sandbox needs 300; free some, or name another"):
+        Sandbox("full").start(programs=dict.fromkeys(Part, Path("/bin/false")))
+    assert Sandbox("full").status().state == "absent"
+
+
+def test_a_state_folder_that_is_a_file_is_an_error_with_a_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path / "file"))
+    assert sandboxes() == ()
+    with pytest.raises(OperationError, match=r"can't be started: .* see that there is space"):
+        Sandbox().start(programs=dict.fromkeys(Part, Path("/bin/false")))
+
+
+def test_a_part_that_ends_at_its_start_is_named_with_its_last_words_and_the_rest_is_stopped(
+    home: Path, tmp_path: Path
+) -> None:
+    program = tmp_path / "broken"
+    program.write_text("#!/bin/sh\necho no luck today\nexit 3\n")
+    program.chmod(0o755)
+    with pytest.raises(OperationError, match="etcd ended at its start") as error:
+        Sandbox("broken").start(programs=dict.fromkeys(Part, program))
+    assert error.value.details == ("no luck today",)
+    assert Sandbox("broken").status().state == "stopped"
+    assert (home / "sandboxes" / "broken" / "kubeconfig").stat().st_mode & 0o777 == 0o600
 
 
 # Certificates and kubeconfigs

@@ -41,7 +41,7 @@ def _recorded(*events: dict[str, object]) -> tuple[Recorder, list[str]]:
     heard = Heard()
     recorder = Recorder(heard)
     for event in events:
-        recorder(EngineEvent.from_json(event))
+        recorder(EngineEvent.from_json(event))  # pyright: ignore[reportUnknownMemberType] - a plain `dict` there
     return recorder, heard.words
 
 

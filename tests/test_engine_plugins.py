@@ -36,6 +36,7 @@ def test_the_newest_plugin_in_the_users_home_is_found_by_number_not_by_letter(ho
     (home / "plugins" / "resource-kubernetes-v6.0.0").mkdir()
     found = installed_plugin("kubernetes")
     assert found == home / "plugins" / "resource-kubernetes-v4.34.2" / "pulumi-resource-kubernetes"
+    assert found
     assert plugin_version(found) == Version(4, 34, 2)
 
 

@@ -11,7 +11,7 @@ from gpu_clusters.rehearsal.engine.project import Project, find_project
 SANDBOXES = {
     "config: {gpu-clusters:cluster: {platform: sandbox}}": "default",
     "config: {gpu-clusters:cluster: {platform: sandbox, sandbox: mine}}": "mine",
-    "config: {gpu-clusters:cluster: {platform: sandbox}, gpu-clusters:sandbox: mine}": "mine",
+    "config: {gpu-clusters:cluster: {platform: sandbox}, gpu-clusters:sandbox: mine}": "default",
     "config: {gpu-clusters:sandbox: mine}": "mine",
     # Without a namespace a key belongs to the project, which here has another name.
     "config: {cluster: {platform: sandbox}}": None,
@@ -106,7 +106,7 @@ def test_the_project_is_the_nearest_one_upwards(tmp_path: Path, monkeypatch: pyt
     below.mkdir(parents=True)
     monkeypatch.chdir(below)
     assert find_project().directory == tmp_path
-    with pytest.raises(UsageError, match="there is no Pulumi.yaml in"):
+    with pytest.raises(UsageError, match=r"there is no Pulumi\.yaml in"):
         find_project(below)
 
 

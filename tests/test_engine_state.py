@@ -30,9 +30,9 @@ STACK_FILES = {
 }
 
 
-def _config_map(name: str, **metadata: str) -> dict[str, object]:
+def _config_map(logical_name: str, /, **metadata: str) -> dict[str, object]:
     return {
-        "urn": f"urn:pulumi:s::p::kubernetes:core/v1:ConfigMap::{name}",
+        "urn": f"urn:pulumi:s::p::kubernetes:core/v1:ConfigMap::{logical_name}",
         "type": "kubernetes:core/v1:ConfigMap",
         "custom": True,
         "inputs": {"metadata": metadata},
@@ -211,6 +211,18 @@ def test_a_backend_and_a_passphrase_of_the_users_own_are_left_alone(
         assert place.directory == stack.project.directory
         assert place.environment == {"PULUMI_SKIP_UPDATE_CHECK": "1"}
     assert not state.exists()
+
+
+def test_a_state_folder_that_cannot_be_used_is_named_with_what_to_do(state: Path, tmp_path: Path) -> None:
+    stack = find_project(_folder(tmp_path, "config: {gpu-clusters:sandbox: x}\n")).stack("a")
+    state.write_text("a file in its place")
+    with (
+        pytest.raises(
+            OperationError, match=f"the state folder {state} can't be used: .*, or name another in {STATE_VARIABLE}"
+        ),
+        workspace(stack, own_home=True, say=lambda _: None),
+    ):
+        pass
 
 
 def test_any_other_stack_gets_nothing_of_ours(state: Path, tmp_path: Path) -> None:

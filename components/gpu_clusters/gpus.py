@@ -157,7 +157,8 @@ def spelled(name: str, *, memory_gb: float | None = None) -> frozenset[Gpu]:
     Args:
         memory_gb: memory of one GPU where the source's name leaves it open, as AWS does for A100 and V100.
     """
-    candidates = _spellings().get(_key(name), frozenset())
+    table = _spellings()
+    candidates = table.get(name.lower()) or table.get(_key(name), frozenset())
     exact = frozenset(gpu for gpu, size in candidates if memory_gb is not None and size == memory_gb)
     return exact or frozenset(gpu for gpu, _ in candidates)
 
@@ -177,7 +178,10 @@ def _spellings() -> dict[str, frozenset[tuple[Gpu, float | None]]]:
     table: dict[str, set[tuple[Gpu, float | None]]] = {}
     for row in data.rows("gpu_spellings"):
         gpu = next(member for member in Gpu if member.value == row["gpu"])
-        table.setdefault(_key(row["spelling"]), set()).add((gpu, float(row["memory_gb"]) if row["memory_gb"] else None))
+        meaning = (gpu, float(row["memory_gb"]) if row["memory_gb"] else None)
+        # As the source writes it, and loosely: the first may be plain where the second is ambiguous.
+        table.setdefault(row["spelling"].lower(), set()).add(meaning)
+        table.setdefault(_key(row["spelling"]), set()).add(meaning)
     for gpu in Gpu:
         # Our own key is never ambiguous, whatever a source means by the same letters.
         table[_key(gpu.value)] = {(gpu, None)}

@@ -92,8 +92,10 @@ class Project:
 
     def start(self, *arguments: str, generation: int = 0, environment: Mapping[str, str] | None = None) -> Running:
         """Start a verb in the project's folder, in a process group of its own."""
+        said = self.folder.with_name(f"{self.folder.name}-said")
+        said.mkdir(exist_ok=True)
         out = tempfile.TemporaryFile("w+")  # noqa: SIM115 - it is read when the command has ended
-        handle, err = tempfile.mkstemp()
+        handle, err = tempfile.mkstemp(dir=said)
         ambient = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")}
         process = subprocess.Popen(
             [*COMMAND, *arguments],

@@ -6,6 +6,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from rich.markup import escape
+
 from gpu_clusters.cli.output import messages
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class Progress:
         self._status = None
 
     def started(self, step: Step) -> None:
-        if not self._preview:
+        if not self._preview and step.type != _STACK_TYPE:
             self._working[step.urn] = step
             self._refresh()
 
@@ -75,7 +77,7 @@ class Progress:
         first = [f"{word(step.op, 1)} {step.name}" for step in list(self._working.values())[:_SHOWN]]
         more = len(self._working) - len(first)
         text = ", ".join(first) + (f" and {more} more" if more > 0 else "")
-        self._status.update(f"{self._verb}: {self._done} done{'; ' if text else ''}{text}")
+        self._status.update(escape(f"{self._verb}: {self._done} done{'; ' if text else ''}{text}"))
 
 
 def word(op: str, form: int) -> str:

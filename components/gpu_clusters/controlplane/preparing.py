@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gpu_clusters._files import write_atomically
+from gpu_clusters._paths import STATE_VARIABLE
 from gpu_clusters.controlplane import kubeconfig, ports, processes, starting
 from gpu_clusters.controlplane.layout import CLIENTS, ETCD_PEER, PORTS, Layout, Part
 from gpu_clusters.controlplane.locks import locked
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from gpu_clusters.controlplane.certificates import KeyPair
 
 _LOCK_SECONDS: Final = 30.0
+# etcd's logs take 128 MB from the first minute on, and it dies without a word when it runs out of space.
+_SPACE_BYTES: Final = 300 * 10**6
 _STOP_SECONDS: Final = 3.0
 _ADMIN: Final = "admin"
 
@@ -33,11 +37,17 @@ def prepare(layout: Layout, port: int | None, taken: Collection[int]) -> State:
         taken: ports of other sandboxes, running or not.
 
     Raises:
-        OperationError: the port is in use, or what lies there can't be used.
+        OperationError: the port is in use, the disk is full, or what lies there can't be used.
         UsageError: the API server runs on another port.
     """
     from gpu_clusters.controlplane import certificates
 
+    free = shutil.disk_usage(layout.directory.parent).free
+    if free < _SPACE_BYTES:
+        raise OperationError(
+            f"{layout.directory.parent} has {free // 10**6} MB free, and a sandbox needs {_SPACE_BYTES // 10**6}",
+            f"free some, or name another folder in {STATE_VARIABLE}",
+        )
     before = load(layout.state)
     if before is None and layout.data.exists():
         raise OperationError(

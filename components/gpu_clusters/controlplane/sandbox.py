@@ -224,7 +224,7 @@ def sandboxes() -> tuple[str, ...]:
     """The names of the sandboxes that have data, running or not, sorted."""
     try:
         return tuple(sorted(entry.name for entry in _root().iterdir() if _NAME.fullmatch(entry.name)))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ()
 
 

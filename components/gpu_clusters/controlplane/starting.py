@@ -25,7 +25,7 @@ _RECOVERY_SECONDS: Final = 6.0
 # Then it hangs, and won't hear a SIGTERM either.
 _HUNG_SECONDS: Final = 0.5
 _STOP_SECONDS: Final = 3.0
-_ERROR_LINES: Final = 10
+_ERROR_LINES: Final = 25
 
 
 def programs(given: Mapping[str, Path] | None, say: Say) -> dict[Part, Path]:

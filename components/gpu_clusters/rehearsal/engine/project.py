@@ -112,11 +112,12 @@ class Stack:
     def sandbox(self) -> str | None:
         """The sandbox that the stack runs on, by name; None for a stack that runs on anything else.
 
-        A stack says so by `platform: sandbox` in `gpu-clusters:cluster`, or by a name in `gpu-clusters:sandbox`.
+        A stack says so by `platform: sandbox` in `gpu-clusters:cluster`; one whose program isn't configured by that
+        key, by a name in `gpu-clusters:sandbox`.
         """
         cluster = as_mapping(self.config.get(CLUSTER_KEY))
         if cluster.get("platform") == "sandbox":
-            return str(cluster.get("sandbox") or self.config.get(SANDBOX_KEY) or DEFAULT_SANDBOX)
+            return str(cluster.get("sandbox") or DEFAULT_SANDBOX)
         named = self.config.get(SANDBOX_KEY)
         return str(named) if named and CLUSTER_KEY not in self.config else None
 

@@ -19,7 +19,7 @@ from typing import Final
 import yaml
 
 from gpu_clusters._files import write_atomically
-from gpu_clusters._paths import state_dir
+from gpu_clusters._paths import STATE_VARIABLE, state_dir
 from gpu_clusters.errors import OperationError
 from gpu_clusters.rehearsal.engine.locks import alone, clear_engine_locks, exclusive, shared
 from gpu_clusters.rehearsal.engine.project import Stack, as_mapping, as_mappings
@@ -74,7 +74,7 @@ def workspace(stack: Stack, *, own_home: bool, say: Callable[[str], None]) -> Ge
         say: is told what was put right after a run that was killed.
 
     Raises:
-        OperationError: another run works on the same sandbox stack.
+        OperationError: another run works on the same sandbox stack, or the state folder can't be used.
     """
     environment = {"PULUMI_SKIP_UPDATE_CHECK": "1"}
     if stack.sandbox and not any(os.environ.get(name) is not None for name in _PASSPHRASE_VARIABLES):
@@ -83,16 +83,27 @@ def workspace(stack: Stack, *, own_home: bool, say: Callable[[str], None]) -> Ge
         yield Workspace(stack.project.directory, environment, None)
         return
     with ExitStack() as held:
-        held.enter_context(shared(_users_lock()))
-        directory = _directory(stack)
-        held.enter_context(exclusive(directory / "lock", f"the stack {stack.name!r}"))
-        clear_engine_locks(_engine_locks(stack), say)
-        _backend().mkdir(parents=True, exist_ok=True)
-        _copy_files(stack, directory)
+        try:
+            place = _own_place(stack, held, say)
+        except OSError as error:
+            raise OperationError(
+                f"the state folder {state_dir()} can't be used: {error}",
+                f"make it writable and see that the disk isn't full, or name another in {STATE_VARIABLE}",
+            ) from None
         environment["PULUMI_BACKEND_URL"] = _backend().as_uri()
         if own_home:
             environment["PULUMI_HOME"] = str(_home())
-        yield Workspace(directory, environment, _state(stack))
+        yield Workspace(place, environment, _state(stack))
+
+
+def _own_place(stack: Stack, held: ExitStack, say: Callable[[str], None]) -> Path:
+    held.enter_context(shared(_users_lock()))
+    directory = _directory(stack)
+    held.enter_context(exclusive(directory / "lock", f"the stack {stack.name!r}"))
+    clear_engine_locks(_engine_locks(stack), say)
+    _backend().mkdir(parents=True, exist_ok=True)
+    _copy_files(stack, directory)
+    return directory
 
 
 def uses_own_backend(stack: Stack) -> bool:
