@@ -96,8 +96,11 @@ def test_the_lock_of_a_living_engine_is_an_error_that_names_it(
     tmp_path: Path, host: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gpu_clusters.rehearsal.engine.locks._ORPHAN_SECONDS", 0.3)
-    engine = subprocess.Popen([sys.executable, "-c", "input()", "pulumi"], stdin=subprocess.PIPE)
+    program = [sys.executable, "-c", "print(flush=True); input()", "pulumi"]
+    engine = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
+        assert engine.stdout
+        assert engine.stdout.readline() == b"\n"
         lock = {"pid": engine.pid, "hostname": host or socket.gethostname()}
         (tmp_path / "a.json").write_text(json.dumps(lock))
         with pytest.raises(OperationError, match=f"pid {engine.pid}{f' on {host}' if host else ''}\\)"):

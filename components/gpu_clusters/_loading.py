@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from gpu_clusters._hints import field_names, place
@@ -20,6 +21,7 @@ from gpu_clusters._yaml import Document, Location, spelled
 from gpu_clusters.errors import ConfigError, ConfigErrors, ProblemId
 
 if TYPE_CHECKING:
+    from pydantic import TypeAdapter
     from pydantic_core import ErrorDetails
 
 T = TypeVar("T")
@@ -110,15 +112,15 @@ class _Conversion(Generic[T]):
 
     def run(self) -> T | None:
         """The value of what remains when all that is refused has been cut; None when nothing does."""
-        from pydantic import TypeAdapter, ValidationError
+        from pydantic import ValidationError
 
-        adapter = TypeAdapter(self._cls)
+        adapter = _adapter(self._cls)
         while True:
             try:
                 with unchecked():
                     return adapter.validate_json(json.dumps(self._tree), strict=True)
             except ValidationError as error:
-                cuts = {self._take(detail) for detail in error.errors(include_url=False)}
+                cuts = {self._take(detail) for detail in _innermost(error.errors(include_url=False))}
                 if () in cuts:
                     return None
                 for location in sorted(cuts, key=_for_cutting, reverse=True):
@@ -177,6 +179,20 @@ class _Conversion(Generic[T]):
             cast("dict[object, object]", holder).pop(last, None)
 
 
+def _innermost(details: Sequence[ErrorDetails]) -> Sequence[ErrorDetails]:
+    """The refusals to deal with first: an object that lacks something goes only when all below it is right."""
+    others = [detail for detail in details if detail["type"] != "missing"]
+    deepest = max((len(detail["loc"]) for detail in details), default=0)
+    return others or [detail for detail in details if len(detail["loc"]) == deepest]
+
+
+@cache
+def _adapter(cls: type[T]) -> TypeAdapter[T]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(cls)
+
+
 def _at(tree: object, location: Location) -> object:
     for part in location:
         if isinstance(tree, list) and isinstance(part, int):
@@ -188,13 +204,11 @@ def _at(tree: object, location: Location) -> object:
 
 def _fields(cls: type, raw: dict[str, object]) -> Iterator[tuple[str, object]]:
     """The fields of a spec that `raw` holds, converted, and the defaults of those that it lacks."""
-    from pydantic import TypeAdapter
-
     hints = spec_hints(cls)
     for field in dataclasses.fields(cls):
         if camel(field.name) in raw:
             with unchecked():
-                adapter = TypeAdapter[object](cast(type, hints[field.name]))
+                adapter = _adapter(cast("type[object]", hints[field.name]))
                 yield field.name, adapter.validate_json(json.dumps(raw[camel(field.name)]), strict=True)
         elif field.default is not dataclasses.MISSING:
             yield field.name, field.default

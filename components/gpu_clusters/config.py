@@ -8,7 +8,7 @@ from typing import Literal, cast
 
 from gpu_clusters._hints import field_names
 from gpu_clusters._loading import load
-from gpu_clusters._spec import duplicate_problems, name_problems, spec
+from gpu_clusters._spec import duplicate_problems, name_problems, spec, tree_problems
 from gpu_clusters._yaml import Document, read
 from gpu_clusters.errors import ConfigError, ConfigErrors, ProblemId
 from gpu_clusters.namespaces.args import LlmNamespaceArgs, gpu_problems, tenant_name_problems
@@ -109,6 +109,9 @@ class StackArgs:
                     "name one of them, or add it to `namespaces`",
                     id=ProblemId.UNKNOWN_REFERENCE,
                 )
+            # A plan made of figures that are wrong themselves would only add errors that aren't there.
+            if any(tree_problems(service)) or any(tree_problems(self.cluster)):
+                continue
             try:
                 gpus = plan(service, self.cluster.gpu_pools).gpus
             except ConfigErrors as error:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, cast
 
@@ -76,6 +76,7 @@ class Project:
     folder: Path
     name: str
     sandbox: str
+    started: list[Running] = field(default_factory=list[Running])
 
     def write(self, program: str | None = None) -> None:
         """Write its files; `program` in place of the usual one of some 40 objects."""
@@ -84,6 +85,14 @@ class Project:
         config = f"config:\n  gpu-clusters:sandbox: {self.sandbox}\n  {self.name}:word: a secret  # not in the output\n"
         (self.folder / "stacks" / "Pulumi.sandbox.yaml").write_text(config)
         (self.folder / "__main__.py").write_text(program or _PROGRAM.read_text())
+
+    def take_down(self) -> None:
+        """Destroy its stack, once nothing works on it any more, also after a test that failed."""
+        for running in self.started:
+            if running.process.poll() is None:
+                running.kill(with_engine=True)
+        self.write()
+        self.run("destroy", "--stack", "sandbox", "--remove")
 
     def files(self) -> dict[str, bytes]:
         """Every file of it, as it is."""
@@ -108,7 +117,8 @@ class Project:
             start_new_session=True,
         )
         os.close(handle)
-        return Running(process, out, Path(err))
+        self.started.append(Running(process, out, Path(err)))
+        return self.started[-1]
 
     def run(
         self,

@@ -17,6 +17,13 @@ from gpu_clusters.controlplane import Sandbox
 #: What is said once the engine is about to start.
 STARTED = "Kubernetes provider:"
 POINTS = 10
+#: What keeps a program from ending until a file is there.
+HOLD = """
+import pathlib, time
+print("holding", flush=True)
+while not pathlib.Path({!r}).exists():
+    time.sleep(0.05)
+"""
 
 
 @pytest.fixture
@@ -27,7 +34,7 @@ def project(sandbox: Sandbox, api: Api, tmp_path: Path) -> Generator[Project]:
     if not api.exists("/api/v1/nodes/cut"):
         api.node("cut", {"cpu": "64", "memory": "64Gi", "pods": "110"})
     yield made
-    made.run("destroy", "--stack", "sandbox", "--remove")
+    made.take_down()
     assert made.objects(api) == {}
 
 
@@ -81,10 +88,13 @@ def test_ctrl_c_ends_what_runs_and_the_next_up_goes_on(project: Project, api: Ap
 
 
 def test_a_second_run_on_the_same_stack_is_refused_and_harms_nothing(project: Project, api: Api) -> None:
+    go_on = project.folder.with_name("go-on")
+    project.write((project.folder / "__main__.py").read_text() + HOLD.format(str(go_on)))
     first = _up(project, 0)
-    first.wait_for("created          pulumi:providers:kubernetes")
+    first.wait_for("holding")
     refused = project.run("up", "--stack", "sandbox", expect=1)
     assert f"another run works on the stack 'sandbox' (pid {first.process.pid})" in refused.err
+    go_on.touch()
     assert first.end().code == 0
     assert project.objects(api) == project.expected(0)
 

@@ -43,7 +43,7 @@ def new_project(sandbox: Sandbox, api: Api, tmp_path: Path) -> Generator[Callabl
         api.node("verbs", {"cpu": "64", "memory": "64Gi", "pods": "110"})
     yield make
     for project in made:
-        project.run("destroy", "--stack", "sandbox", "--remove")
+        project.take_down()
 
 
 def test_a_stack_goes_up_stays_as_it_is_and_goes_down_without_a_trace(
