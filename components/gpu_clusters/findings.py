@@ -69,10 +69,12 @@ def report(
         remedy=remedy,
     )
     found = _collector.get()
+    text = f"{finding.resource}: {finding}"
     if found is not None:
         found.append(finding)
-    elif severity is Severity.NOTE:
-        pulumi.log.info(str(finding), component)
-    else:
+    elif severity is not Severity.NOTE:
         # An error here must not fail the run: what must is raised. So it is shown as a warning.
-        pulumi.log.warn(str(finding), component)
+        pulumi.log.warn(text, component)
+    elif pulumi.runtime.is_dry_run():
+        # Notes are for who looks ahead; an update that is under way has better things to say.
+        pulumi.log.info(text, component)

@@ -48,7 +48,9 @@ class Images:
         return f"{self.registry}/{rest if has_host else reference}"
 
     def _problems(self) -> Iterator[ConfigError]:
-        if self.registry is not None and (not self.registry or "://" in self.registry or self.registry.strip("/ ") != self.registry):
+        if self.registry is not None and (
+            not self.registry or "://" in self.registry or self.registry.strip("/ ") != self.registry
+        ):
             yield ConfigError(
                 "registry",
                 f"{self.registry!r} is not a registry as image references spell it",

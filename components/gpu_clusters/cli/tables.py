@@ -49,29 +49,41 @@ def print_sandboxes(found: Sequence[SandboxStatus]) -> None:
 def print_overview(overview: Overview) -> None:
     """A cluster: nodes, tenants and services, a table each; none for what isn't there."""
     if overview.nodes:
-        table = _table("node", "pool", "gpu", "gpus used", "ready", "taints")
+        table = _table("node", "pool", "gpu", "gpus used", "ready")
         for node in overview.nodes:
-            used = f"{node.gpus_used} of {node.gpus_allocatable}"
-            row = (node.name, node.pool or "", node.gpu or "", used, _yes(node.ready), "\n".join(node.taints))
-            table.add_row(*row)
-        answers.print(table)
+            used = f"{node.gpus_used} of {node.gpus_allocatable}" if node.gpus_allocatable else "-"
+            table.add_row(node.name, node.pool or "", node.gpu or "-", used, _yes(node.ready))
+        _print_spaced(table)
     if overview.tenants:
-        table = _table("tenant", "namespace", "resource", "used", "quota")
-        for tenant in overview.tenants:
-            table.add_row(tenant.tenant, tenant.namespace)
-            for quota in tenant.quota:
-                table.add_row("", "", quota.resource, quota.used, quota.hard)
-        answers.print(table)
+        _print_spaced(_tenants(overview))
     if overview.services:
         table = _table("service", "namespace", "ready", "nodes")
         for service in overview.services:
             ready = f"{service.ready} of {service.desired}"
             colour = "green" if service.ready >= service.desired else "yellow"
-            table.add_row(service.name, service.namespace, f"[{colour}]{ready}[/]", "\n".join(service.nodes))
-        answers.print(table)
+            table.add_row(service.name, service.namespace, f"[{colour}]{ready}[/]", ", ".join(service.nodes))
+        _print_spaced(table)
     for service in overview.services:
         for waiting in service.pending:
             answers.print(f"[yellow]waiting[/] {service.namespace}/{waiting.pod}: {escape(waiting.reason)}")
+
+
+def _tenants(overview: Overview) -> Table:
+    """A row per tenant, a column per resource of which a quota allows any."""
+    allowed = [
+        quota.resource for tenant in overview.tenants for quota in tenant.quota if quota.hard not in ("0", "0Gi")
+    ]
+    resources = [name for name in dict.fromkeys(allowed) if name == "pods" or name.startswith("requests.")]
+    table = _table("tenant", *(name.removeprefix("requests.") for name in resources))
+    for tenant in overview.tenants:
+        quotas = {quota.resource: f"{quota.used} of {quota.hard}" for quota in tenant.quota}
+        table.add_row(tenant.tenant, *(quotas.get(name, "") for name in resources))
+    return table
+
+
+def _print_spaced(table: Table) -> None:
+    answers.print(table)
+    answers.print()
 
 
 def _table(*columns: str) -> Table:
