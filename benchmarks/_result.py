@@ -23,3 +23,10 @@ class Result:
     unit: str
     aim: float | None
     better: Literal["lower", "higher"]
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the aim is met; None if there is none."""
+        if self.aim is None:
+            return None
+        return self.value <= self.aim if self.better == "lower" else self.value >= self.aim

@@ -11,8 +11,15 @@ from gpu_clusters.controlplane import Sandbox
 @pytest.fixture
 def recorded_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets a SandboxCluster be built where no sandbox runs: for recordings, which reach no cluster."""
-    monkeypatch.setattr(Sandbox, "kubeconfig", lambda _: "a kubeconfig")
-    monkeypatch.setattr(Sandbox, "identity", lambda _: "an identity")
+
+    def kubeconfig(_: Sandbox) -> str:
+        return "a kubeconfig"
+
+    def identity(_: Sandbox) -> str:
+        return "an identity"
+
+    monkeypatch.setattr(Sandbox, "kubeconfig", kubeconfig)
+    monkeypatch.setattr(Sandbox, "identity", identity)
 
 
 @pytest.fixture

@@ -50,8 +50,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"config", "controlplane", "rehearsal", "toolchain"},
     "__init__": {"cluster", "findings", "images", "namespaces", "policies", "pools", "serving"},
 }
-NO_PULUMI = ("_files", "_hints", "_loading", "_paths", "_refusals", "_spec", "_yaml", "config", "data", "errors")
-NO_PULUMI += ("gpus", "images", "labels", "pools", "priorities", "cluster", "controlplane", "toolchain")
+NO_PULUMI = (
+    *("_files", "_hints", "_loading", "_paths", "_refusals", "_spec", "_yaml", "cluster", "config", "controlplane"),
+    *("data", "errors", "gpus", "images", "kube", "labels", "pools", "priorities", "toolchain"),
+)
 #: Modules of parts that are free of Pulumi, though the part is not.
 NO_PULUMI_MODULES = ("args", "machines", "choice", "claims", "models", "plan", "sizing")
 EXTRAS = {"pulumi_aws": "eks", "pulumi_gcp": "gke", "pulumi_command": "onprem"}

@@ -180,13 +180,15 @@ def test_one_setting_moves_every_image() -> None:
 
 
 def test_a_token_is_a_secret_from_end_to_end() -> None:
+    planted = "hf_planted"
+
     def program() -> None:
         cluster = SandboxCluster("c", SandboxClusterArgs(gpu_pools=[L4]))
         tenant = LlmNamespace("t", LlmNamespaceArgs(gpus={Gpu.L4: 1}), cluster=cluster)
-        LlmService("s", MISTRAL, namespace=tenant, hugging_face_token="hf_planted")
+        LlmService("s", MISTRAL, namespace=tenant, hugging_face_token=planted)
 
     recording = record(program)
-    assert "hf_planted" not in repr(recording)
+    assert planted not in repr(recording)
     assert at(one(recording, "kubernetes:core/v1:Secret", "s-hugging-face").inputs, "stringData") == SECRET
     provider = one(recording, "pulumi:providers:kubernetes", "c-kubernetes")
     assert provider.inputs["kubeconfig"] == SECRET

@@ -77,9 +77,7 @@ def test_a_whole_stack_is_read_into_typed_objects(tmp_path: Path) -> None:
             HEAD
             + TENANT
             + f"  gpu-clusters:services: [{{ name: s, namespace: a, {MODEL}, gpu: l4, replicas: {{ min: 3 }} }}]",
-            [
-                "4: services[0].replicas: 3 x 1 L4 exceed the tenant's quota of 2; raise the tenant's `gpus` for l4 to 3,"
-            ],
+            ["4: services[0].replicas: 3 x 1 L4 exceed the tenant's quota of 2; raise the tenant's `gpus`"],
         ),
         (
             HEAD + "  gpu-clusters:namespaces: [{ name: kube-a, gpus: { h100: 1 } }, { name: b }, { name: b }]",

@@ -29,7 +29,7 @@ def name_of(item: Json) -> str:
 
 
 @pytest.fixture(scope="module")
-def project(sandbox: Sandbox, api: Api, tmp_path_factory: pytest.TempPathFactory) -> Generator[Project]:
+def project(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Generator[Project]:
     """This project's files with its stack, pointed at the tests' sandbox, and brought up."""
     folder = tmp_path_factory.mktemp("project")
     for name in ("Pulumi.yaml", "__main__.py"):
@@ -176,12 +176,16 @@ def test_an_update_is_made_in_place_and_only_where_it_is(project: Project, api: 
     assert after["support", "mistral-7b"]["generation"] == before["support", "mistral-7b"]["generation"]
 
 
-def test_a_renamed_service_is_replaced_without_a_rest(project: Project, api: Api) -> None:
-    edited(project, "name: mistral-7b", "name: mistral")
-    project.run("up", "--stack", "sandbox")
-    deployments = items(api.get("/apis/apps/v1/namespaces/support/deployments"))
-    assert [name_of(deployment) for deployment in deployments] == ["mistral"]
-    assert until(lambda: len(items(api.get("/api/v1/namespaces/support/pods"))) == 1)
+def test_a_service_that_moves_to_another_tenant_is_replaced_without_a_rest(project: Project, api: Api) -> None:
+    edited(project, "name: mistral-7b\n      namespace: support", "name: mistral-7b\n      namespace: search")
+    moved = project.run("up", "--stack", "sandbox", "--json").json()
+    # Replaced: Deployment, Service, PodDisruptionBudget and NetworkPolicy. Updated: the roll-out strategy of the
+    # service that had this GPU to spare.
+    assert at(moved, "changes") == {"create": 0, "update": 1, "replace": 4, "delete": 0, "same": 53}
+    assert items(api.get("/apis/apps/v1/namespaces/support/deployments")) == []
+    names = {name_of(deployment) for deployment in items(api.get("/apis/apps/v1/namespaces/search/deployments"))}
+    assert names == {"llama-8b", "llama-70b", "mistral-7b"}
+    assert until(lambda: items(api.get("/api/v1/namespaces/support/pods")) == [])
 
 
 def test_bad_configuration_stops_before_anything_is_touched(project: Project) -> None:

@@ -43,12 +43,15 @@ _OPERATOR = (
     ("apps", ["deployments/scale", "statefulsets/scale"], ["patch", "update"]),
 )
 
+#: By role, the rules as (API group, resources, verbs).
+RULES = {"viewer": _VIEWER, "operator": _OPERATOR}
+
 
 def roles(
     name: str, namespace: str, viewers: Sequence[str], operators: Sequence[str], opts: pulumi.ResourceOptions
 ) -> None:
     """The roles `viewer` and `operator`, each bound to its groups; without groups a role is there to be bound later."""
-    for role, rules, groups in (("viewer", _VIEWER, viewers), ("operator", _OPERATOR, operators)):
+    for role, groups in (("viewer", viewers), ("operator", operators)):
         metadata = k8s.meta.v1.ObjectMetaArgs(
             name=f"llm-{role}", namespace=namespace, labels={labels.MANAGED_BY: labels.MANAGED_BY_VALUE}
         )
@@ -57,7 +60,7 @@ def roles(
             metadata=metadata,
             rules=[
                 k8s.rbac.v1.PolicyRuleArgs(api_groups=[group], resources=resources, verbs=verbs)
-                for group, resources, verbs in rules
+                for group, resources, verbs in RULES[role]
             ],
             opts=opts,
         )

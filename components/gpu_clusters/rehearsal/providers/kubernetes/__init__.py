@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gpu_clusters.errors import OperationError
+from gpu_clusters.kube.objects import text
 from gpu_clusters.rehearsal.providers.diffing import differences
 from gpu_clusters.rehearsal.providers.interface import Checked, ConfiguredProvider, Difference, PropertyChange
 from gpu_clusters.rehearsal.providers.kubernetes.client import Client
@@ -16,7 +17,6 @@ from gpu_clusters.rehearsal.providers.kubernetes.kubeconfig import (
     moved,
     resolve,
 )
-from gpu_clusters.rehearsal.providers.kubernetes.objects import text
 from gpu_clusters.rehearsal.providers.kubernetes.resources import KubernetesResources, Settings
 from gpu_clusters.rehearsal.providers.values import Properties, has_unknown, reveal_all
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from gpu_clusters.errors import OperationError
+from gpu_clusters.kube.client import ApiError
+from gpu_clusters.kube.objects import text
 from gpu_clusters.rehearsal.providers.diffing import parse_path, value_at, with_value
-from gpu_clusters.rehearsal.providers.kubernetes.client import ApiError, Client, Endpoint, UnknownKindError
+from gpu_clusters.rehearsal.providers.kubernetes.client import Client, Endpoint, UnknownKindError
 from gpu_clusters.rehearsal.providers.kubernetes.objects import (
     PATCH_FORCE,
     Kind,
@@ -19,7 +21,6 @@ from gpu_clusters.rehearsal.providers.kubernetes.objects import (
     mappings,
     name_of,
     namespace_of,
-    text,
     with_metadata,
 )
 from gpu_clusters.rehearsal.providers.kubernetes.waiting import until_gone

@@ -6,6 +6,7 @@ import threading
 from typing import Final
 
 from gpu_clusters.errors import OperationError
+from gpu_clusters.kube.objects import text
 from gpu_clusters.rehearsal.providers.interface import Checked, CheckFailure, Resource
 from gpu_clusters.rehearsal.providers.kubernetes.client import Client, UnknownKindError
 from gpu_clusters.rehearsal.providers.kubernetes.objects import (
@@ -16,7 +17,6 @@ from gpu_clusters.rehearsal.providers.kubernetes.objects import (
     mapping,
     name_of,
     short_hash,
-    text,
     with_metadata,
 )
 from gpu_clusters.rehearsal.providers.values import UNKNOWN, Properties, Secret, reveal_all

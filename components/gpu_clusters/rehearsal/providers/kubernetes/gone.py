@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gpu_clusters.errors import OperationError
+from gpu_clusters.kube.kubeconfig import Cluster
 from gpu_clusters.rehearsal.providers.interface import Checked, Difference, Options, Resource, State
 from gpu_clusters.rehearsal.providers.kubernetes.checking import Checker
-from gpu_clusters.rehearsal.providers.kubernetes.kubeconfig import Cluster
 from gpu_clusters.rehearsal.providers.kubernetes.objects import kind_of
 from gpu_clusters.rehearsal.providers.kubernetes.shown import difference, invoke
 from gpu_clusters.rehearsal.providers.values import Properties, reveal_all

@@ -1,12 +1,14 @@
-"""Reading Kubernetes objects without trusting their shape, and what the annotations on them ask for."""
+"""Kubernetes objects as property values, and what the annotations on them ask for."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from gpu_clusters.errors import UsageError
+from gpu_clusters.kube import objects
+from gpu_clusters.kube.objects import text
 from gpu_clusters.rehearsal.providers.values import Properties, Value, reveal
 
 _PREFIX: Final = "pulumi.com/"
@@ -78,26 +80,12 @@ def kind_of(token: str, inputs: Properties) -> Kind:
 
 def mapping(value: Value, *path: str) -> Properties:
     """The object at a path, empty if there is none."""
-    found = _at(value, path)
-    return found if isinstance(found, dict) else {}
+    return cast("Properties", objects.mapping(value, *path))
 
 
 def mappings(value: Value, *path: str) -> list[Properties]:
     """The objects in the list at a path."""
-    found = _at(value, path)
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
-
-
-def text(value: Value, *path: str) -> str:
-    """The text at a path, empty if there is none."""
-    found = _at(value, path)
-    return found if isinstance(found, str) else ""
-
-
-def number(value: Value, *path: str) -> int | None:
-    """The whole number at a path."""
-    found = _at(value, path)
-    return found if isinstance(found, int) and not isinstance(found, bool) else None
+    return cast("list[Properties]", objects.mappings(value, *path))
 
 
 def name_of(obj: Properties) -> str:
@@ -122,10 +110,7 @@ def annotation(obj: Properties, key: str) -> str:
 
 def condition(obj: Properties, name: str) -> Properties:
     """The entry of `status.conditions` with a type, empty if there is none."""
-    for item in mappings(obj, "status", "conditions"):
-        if item.get("type") == name:
-            return item
-    return {}
+    return cast("Properties", objects.condition(obj, name))
 
 
 def with_metadata(obj: Properties, **fields: Value) -> Properties:
@@ -153,14 +138,6 @@ def from_server(value: Value) -> Value:
 def short_hash(*parts: str) -> str:
     """Eight hexadecimal digits that are the same whenever the parts are."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8]
-
-
-def _at(value: Value, path: tuple[str, ...]) -> Value:
-    for key in path:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(key)
-    return value
 
 
 def _renamed(value: Value, old: str, new: str) -> Value:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from gpu_clusters.kube.objects import number, text
 from gpu_clusters.rehearsal.providers.kubernetes.client import Client
 from gpu_clusters.rehearsal.providers.kubernetes.objects import (
     Kind,
@@ -18,8 +19,6 @@ from gpu_clusters.rehearsal.providers.kubernetes.objects import (
     mappings,
     name_of,
     namespace_of,
-    number,
-    text,
 )
 from gpu_clusters.rehearsal.providers.values import Properties
 

@@ -7,16 +7,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from gpu_clusters.errors import OperationError
+from gpu_clusters.kube.objects import number, text
 from gpu_clusters.rehearsal.providers.kubernetes.client import Client
-from gpu_clusters.rehearsal.providers.kubernetes.objects import (
-    condition,
-    mapping,
-    mappings,
-    name_of,
-    namespace_of,
-    number,
-    text,
-)
+from gpu_clusters.rehearsal.providers.kubernetes.objects import condition, mapping, mappings, name_of, namespace_of
 from gpu_clusters.rehearsal.providers.values import Properties
 
 # A pod that is merely on its way says these; they explain nothing.

@@ -6,7 +6,8 @@ import base64
 import binascii
 from typing import Final
 
-from gpu_clusters.rehearsal.providers.kubernetes.objects import mapping, text
+from gpu_clusters.kube.objects import text
+from gpu_clusters.rehearsal.providers.kubernetes.objects import mapping
 from gpu_clusters.rehearsal.providers.values import UNKNOWN, Properties, Secret, Value, reveal, reveal_all
 
 # A live object never holds an unknown value, so that it can stand for a field that isn't there any more.

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Final, NoReturn, cast
 
 from gpu_clusters.errors import OperationError
+from gpu_clusters.kube.client import ApiError, CancelledError, UnreachableError
+from gpu_clusters.kube.objects import text
 from gpu_clusters.rehearsal.providers.interface import (
     Checked,
     Difference,
@@ -24,13 +26,7 @@ from gpu_clusters.rehearsal.providers.kubernetes.applying import (
     with_live_values,
 )
 from gpu_clusters.rehearsal.providers.kubernetes.checking import Checker
-from gpu_clusters.rehearsal.providers.kubernetes.client import (
-    ApiError,
-    CancelledError,
-    Client,
-    UnknownKindError,
-    UnreachableError,
-)
+from gpu_clusters.rehearsal.providers.kubernetes.client import Client, UnknownKindError
 from gpu_clusters.rehearsal.providers.kubernetes.objects import (
     DELETION_PROPAGATION,
     PATCH_FIELD_MANAGER,
@@ -42,7 +38,6 @@ from gpu_clusters.rehearsal.providers.kubernetes.objects import (
     name_of,
     namespace_of,
     short_hash,
-    text,
     to_server,
     with_metadata,
     without_server_fields,

@@ -7,6 +7,7 @@ from typing import Final, cast
 import yaml
 
 from gpu_clusters.errors import UsageError
+from gpu_clusters.kube.objects import text
 from gpu_clusters.rehearsal.providers.diffing import differences
 from gpu_clusters.rehearsal.providers.interface import Difference, State
 from gpu_clusters.rehearsal.providers.kubernetes import immutable
@@ -18,7 +19,6 @@ from gpu_clusters.rehearsal.providers.kubernetes.objects import (
     mapping,
     name_of,
     namespace_of,
-    text,
     with_metadata,
 )
 from gpu_clusters.rehearsal.providers.values import Properties, Secret, Value, mark_secrets, reveal_all

@@ -13,15 +13,9 @@ from threading import Lock
 from typing import Final
 
 from gpu_clusters.errors import OperationError
+from gpu_clusters.kube.objects import text
 from gpu_clusters.rehearsal.providers.kubernetes.client import Client
-from gpu_clusters.rehearsal.providers.kubernetes.objects import (
-    SKIP_AWAIT,
-    TIMEOUT_SECONDS,
-    Kind,
-    annotation,
-    id_of,
-    text,
-)
+from gpu_clusters.rehearsal.providers.kubernetes.objects import SKIP_AWAIT, TIMEOUT_SECONDS, Kind, annotation, id_of
 from gpu_clusters.rehearsal.providers.kubernetes.readiness import pending
 from gpu_clusters.rehearsal.providers.kubernetes.reasons import reasons, why_not_gone
 from gpu_clusters.rehearsal.providers.values import Properties
