@@ -37,7 +37,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "namespaces": {"cluster", "findings", "images", "pools"},
     "serving": {"cluster", "findings", "images", "pools", "namespaces"},
     "toolchain": set(),
-    "controlplane": {"toolchain"},
+    "kube": set(),
+    "controlplane": {"kube", "toolchain"},
     "sandbox": {"cluster", "controlplane", "devices", "findings", "images", "policies", "pools"},
     "preview": {"findings"},
     "_yaml": set(),
@@ -46,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_loading": {"_hints", "_refusals", "_yaml"},
     "config": {"_hints", "_loading", "_yaml", "namespaces", "sandbox", "serving"},
     "stack": {"_hints", "cluster", "config", "namespaces", "sandbox", "serving"},
-    "rehearsal": {"config", "controlplane", "stack", "toolchain"},
+    "rehearsal": {"config", "controlplane", "kube", "stack", "toolchain"},
     "cli": {"config", "controlplane", "rehearsal", "toolchain"},
     "__init__": {"cluster", "findings", "images", "namespaces", "policies", "pools", "serving"},
 }
@@ -57,7 +58,7 @@ NO_PULUMI = (
 #: Modules of parts that are free of Pulumi, though the part is not.
 NO_PULUMI_MODULES = ("args", "machines", "choice", "claims", "models", "plan", "sizing")
 EXTRAS = {"pulumi_aws": "eks", "pulumi_gcp": "gke", "pulumi_command": "onprem"}
-_HEAVY = ("pulumi", "pydantic", "kubernetes", "grpc", "cryptography")
+_HEAVY = ("pulumi", "pydantic", "urllib3", "grpc", "cryptography")
 
 
 def part(path: Path) -> str:

@@ -37,7 +37,7 @@ def test_json_lists_every_program_and_package_and_exit_code_0_says_ready(machine
     ]
     assert [(part["name"], part["status"]) for part in document["packages"]] == [
         ("cryptography", "found"),
-        ("kubernetes", "found"),
+        ("urllib3", "found"),
     ]
     parts = [*document["programs"], *document["packages"], document["go"], document["kubernetesPlugin"]]
     assert [list(part) for part in parts] == [_PART_KEYS] * len(parts)
@@ -87,11 +87,11 @@ def test_a_missing_package_makes_it_not_ready_and_names_the_extra(
 ) -> None:
     for program, recipe in RECIPES.items():
         fake_program(machine.bin, program, str(recipe.version))
-    monkeypatch.setattr("gpu_clusters.toolchain.diagnosis.SANDBOX_PACKAGES", ("kubernetes", "not_there_at_all"))
+    monkeypatch.setattr("gpu_clusters.toolchain.diagnosis.SANDBOX_PACKAGES", ("urllib3", "not_there_at_all"))
     diagnosis = diagnose()
     assert not diagnosis.ready
     assert [(part.name, part.status, part.remedy) for part in diagnosis.packages] == [
-        ("kubernetes", "found", None),
+        ("urllib3", "found", None),
         ("not_there_at_all", "missing", 'pip install "gpu-clusters[sandbox]"'),
     ]
 

@@ -11,7 +11,7 @@ import yaml
 from gpu_clusters._hints import field_names
 from gpu_clusters.cluster import Cluster
 from gpu_clusters.config import PROJECT, StackArgs, StackSandbox, load_stack
-from gpu_clusters.errors import UsageError
+from gpu_clusters.errors import GpuClustersError, UsageError
 from gpu_clusters.namespaces.namespace import LlmNamespace
 from gpu_clusters.sandbox.cluster import SandboxCluster
 from gpu_clusters.serving.service import LlmService
@@ -43,8 +43,15 @@ def main() -> None:
     """The program of the runnable project: bring up what the stack's configuration says.
 
     Exports `namespaces`, the tenants' names, and `urls`, the base URL of each service by its name.
+
+    Raises:
+        RunError: what is wrong with the configuration, or keeps it from being brought up; the engine shows such an
+            error without a traceback.
     """
-    stack = build(_configuration(pulumi.get_stack()))
+    try:
+        stack = build(_configuration(pulumi.get_stack()))
+    except GpuClustersError as error:
+        raise pulumi.RunError(str(error)) from error
     pulumi.export("namespaces", sorted(stack.namespaces))
     pulumi.export("urls", {name: service.url for name, service in stack.services.items()})
 

@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
 from gpu_clusters import labels
-from gpu_clusters.controlplane.cluster import Cluster, Json, objects
+from gpu_clusters.errors import OperationError
+from gpu_clusters.kube.client import ApiError, Client
+from gpu_clusters.kube.kubeconfig import parse
+from gpu_clusters.kube.objects import condition, mapping, mappings, number, text, texts
 
 #: The prefix of the names of GPU resources: whole ones, shared ones, MIG profiles.
 GPU_PREFIX: Final = "nvidia.com/"
 
 _ENDED: Final = ("Succeeded", "Failed")
+# Nobody waits for a picture of a server that is down.
+_PATIENCE_SECONDS: Final = 3.0
+
+Json: TypeAlias = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,30 +103,39 @@ def overview(kubeconfig: str) -> Overview:
     Raises:
         OperationError: the API server can't be reached, or refuses.
     """
-    cluster = Cluster(kubeconfig)
-    pods = cluster.pods()
+    client = Client(parse(kubeconfig))
+    pods = _list(client, "/api/v1/pods")
     return Overview(
-        nodes=_nodes(cluster.nodes(), pods),
-        tenants=_tenants(cluster.namespaces(labels.TENANT), cluster.quotas()),
-        services=_services(cluster.deployments(labels.SERVICE), pods),
+        nodes=_nodes(_list(client, "/api/v1/nodes"), pods),
+        tenants=_tenants(_list(client, "/api/v1/namespaces", labels.TENANT), _list(client, "/api/v1/resourcequotas")),
+        services=_services(_list(client, "/apis/apps/v1/deployments", labels.SERVICE), pods),
     )
+
+
+def _list(client: Client, path: str, label: str = "") -> Sequence[Json]:
+    try:
+        return client.items(path, {"labelSelector": label} if label else {}, patience=_PATIENCE_SECONDS)
+    except ApiError as error:
+        raise OperationError(
+            f"the API server doesn't list {path}: {error.api_message}", "use a kubeconfig that may"
+        ) from error
 
 
 def _nodes(nodes: Iterable[Json], pods: Iterable[Json]) -> tuple[NodeView, ...]:
     used: Counter[str] = Counter()
     for pod in pods:
-        node = _text(pod, "spec", "nodeName")
-        if node and _text(pod, "status", "phase") not in _ENDED:
+        node = text(pod, "spec", "nodeName")
+        if node and text(pod, "status", "phase") not in _ENDED:
             used[node] += _gpus_of(pod)
     views = [
         NodeView(
-            name=_text(node, "metadata", "name"),
-            pool=_texts(node, "metadata", "labels").get(labels.POOL),
-            gpu=_texts(node, "metadata", "labels").get(labels.GPU),
-            ready=_condition(node, "Ready") == "True",
-            gpus_allocatable=_gpus(_texts(node, "status", "allocatable")),
-            gpus_used=used[_text(node, "metadata", "name")],
-            taints=tuple(_taint(taint) for taint in objects(_inner(node, "spec"), "taints")),
+            name=text(node, "metadata", "name"),
+            pool=texts(node, "metadata", "labels").get(labels.POOL),
+            gpu=texts(node, "metadata", "labels").get(labels.GPU),
+            ready=text(condition(node, "Ready"), "status") == "True",
+            gpus_allocatable=_gpus(texts(node, "status", "allocatable")),
+            gpus_used=used[text(node, "metadata", "name")],
+            taints=tuple(_taint(taint) for taint in mappings(node, "spec", "taints")),
         )
         for node in nodes
     ]
@@ -129,16 +145,16 @@ def _nodes(nodes: Iterable[Json], pods: Iterable[Json]) -> tuple[NodeView, ...]:
 def _tenants(namespaces: Iterable[Json], quotas: Iterable[Json]) -> tuple[TenantView, ...]:
     by_namespace: dict[str, list[QuotaView]] = defaultdict(list)
     for quota in quotas:
-        hard, used = _texts(quota, "status", "hard"), _texts(quota, "status", "used")
-        by_namespace[_text(quota, "metadata", "namespace")] += [
+        hard, used = texts(quota, "status", "hard"), texts(quota, "status", "used")
+        by_namespace[text(quota, "metadata", "namespace")] += [
             QuotaView(resource=resource, hard=limit, used=used.get(resource, "0"))
             for resource, limit in sorted(hard.items())
         ]
     views = [
         TenantView(
-            namespace=_text(namespace, "metadata", "name"),
-            tenant=_texts(namespace, "metadata", "labels").get(labels.TENANT, ""),
-            quota=tuple(by_namespace[_text(namespace, "metadata", "name")]),
+            namespace=text(namespace, "metadata", "name"),
+            tenant=texts(namespace, "metadata", "labels").get(labels.TENANT, ""),
+            quota=tuple(by_namespace[text(namespace, "metadata", "name")]),
         )
         for namespace in namespaces
     ]
@@ -148,21 +164,21 @@ def _tenants(namespaces: Iterable[Json], quotas: Iterable[Json]) -> tuple[Tenant
 def _services(deployments: Iterable[Json], pods: Sequence[Json]) -> tuple[ServiceView, ...]:
     by_service: dict[tuple[str, str], list[Json]] = defaultdict(list)
     for pod in pods:
-        service = _texts(pod, "metadata", "labels").get(labels.SERVICE)
+        service = texts(pod, "metadata", "labels").get(labels.SERVICE)
         if service:
-            by_service[_text(pod, "metadata", "namespace"), service].append(pod)
+            by_service[text(pod, "metadata", "namespace"), service].append(pod)
     views: list[ServiceView] = []
     for deployment in deployments:
-        namespace = _text(deployment, "metadata", "namespace")
-        service = _texts(deployment, "metadata", "labels").get(labels.SERVICE, "")
+        namespace = text(deployment, "metadata", "namespace")
+        service = texts(deployment, "metadata", "labels").get(labels.SERVICE, "")
         own = by_service[namespace, service]
         views.append(
             ServiceView(
                 namespace=namespace,
-                name=_text(deployment, "metadata", "name"),
-                desired=_number(deployment, "spec", "replicas"),
-                ready=_number(deployment, "status", "readyReplicas"),
-                nodes=tuple(sorted({_text(pod, "spec", "nodeName") for pod in own} - {""})),
+                name=text(deployment, "metadata", "name"),
+                desired=number(deployment, "spec", "replicas") or 0,
+                ready=number(deployment, "status", "readyReplicas") or 0,
+                nodes=tuple(sorted({text(pod, "spec", "nodeName") for pod in own} - {""})),
                 pending=(*_refused(deployment), *_pending(own)),
             )
         )
@@ -172,39 +188,39 @@ def _services(deployments: Iterable[Json], pods: Sequence[Json]) -> tuple[Servic
 def _refused(deployment: Json) -> tuple[PendingView, ...]:
     """Pods that quota or admission keeps from being made leave no trace but this condition."""
     return tuple(
-        PendingView(pod=_text(deployment, "metadata", "name"), reason=_text(condition, "message"))
-        for condition in objects(_inner(deployment, "status"), "conditions")
-        if _text(condition, "type") == "ReplicaFailure" and _text(condition, "status") == "True"
+        PendingView(pod=text(deployment, "metadata", "name"), reason=text(entry, "message"))
+        for entry in mappings(deployment, "status", "conditions")
+        if text(entry, "type") == "ReplicaFailure" and text(entry, "status") == "True"
     )
 
 
 def _pending(pods: Iterable[Json]) -> tuple[PendingView, ...]:
     views = [
-        PendingView(pod=_text(pod, "metadata", "name"), reason=reason)
+        PendingView(pod=text(pod, "metadata", "name"), reason=reason)
         for pod in pods
-        if "deletionTimestamp" not in _inner(pod, "metadata") and (reason := _reason(pod))
+        if "deletionTimestamp" not in mapping(pod, "metadata") and (reason := _reason(pod))
     ]
     return tuple(sorted(views, key=lambda view: view.pod))
 
 
 def _reason(pod: Json) -> str:
     """Why a pod isn't Ready; empty if it is, or has ended."""
-    if _text(pod, "status", "phase") in _ENDED or _condition(pod, "Ready") == "True":
+    if text(pod, "status", "phase") in _ENDED or text(condition(pod, "Ready"), "status") == "True":
         return ""
-    status = _inner(pod, "status")
-    for condition in objects(status, "conditions"):
-        if _text(condition, "type") == "PodScheduled" and _text(condition, "status") == "False":
-            return _text(condition, "message") or _text(condition, "reason")
-    for container in (*objects(status, "initContainerStatuses"), *objects(status, "containerStatuses")):
-        waiting = _inner(_inner(container, "state"), "waiting")
+    status = mapping(pod, "status")
+    scheduled = condition(pod, "PodScheduled")
+    if text(scheduled, "status") == "False":
+        return text(scheduled, "message") or text(scheduled, "reason")
+    for container in (*mappings(status, "initContainerStatuses"), *mappings(status, "containerStatuses")):
+        waiting = mapping(container, "state", "waiting")
         if waiting:
-            return ": ".join(text for text in (_text(waiting, "reason"), _text(waiting, "message")) if text)
-    return "not Ready yet" if _text(pod, "spec", "nodeName") else "not scheduled yet"
+            return ": ".join(part for part in (text(waiting, "reason"), text(waiting, "message")) if part)
+    return "not Ready yet" if text(pod, "spec", "nodeName") else "not scheduled yet"
 
 
 def _gpus_of(pod: Json) -> int:
-    containers = objects(_inner(pod, "spec"), "containers")
-    return sum(_gpus(_texts(container, "resources", "requests")) for container in containers)
+    containers = mappings(pod, "spec", "containers")
+    return sum(_gpus(texts(container, "resources", "requests")) for container in containers)
 
 
 def _gpus(resources: Mapping[str, str]) -> int:
@@ -212,33 +228,8 @@ def _gpus(resources: Mapping[str, str]) -> int:
 
 
 def _taint(taint: Json) -> str:
-    value = _text(taint, "value")
-    return f"{_text(taint, 'key')}{f'={value}' if value else ''}:{_text(taint, 'effect')}"
-
-
-def _condition(item: Json, kind: str) -> str:
-    conditions = objects(_inner(item, "status"), "conditions")
-    return next((_text(entry, "status") for entry in conditions if _text(entry, "type") == kind), "")
-
-
-def _inner(item: Json, key: str) -> Json:
-    return cast("Json", item.get(key) or {})
-
-
-def _text(item: Json, *keys: str) -> str:
-    for key in keys[:-1]:
-        item = _inner(item, key)
-    return str(item.get(keys[-1]) or "")
-
-
-def _texts(item: Json, *keys: str) -> Mapping[str, str]:
-    for key in keys:
-        item = _inner(item, key)
-    return cast("Mapping[str, str]", item)
-
-
-def _number(item: Json, first: str, second: str) -> int:
-    return int(cast("int", _inner(item, first).get(second) or 0))
+    value = text(taint, "value")
+    return f"{text(taint, 'key')}{f'={value}' if value else ''}:{text(taint, 'effect')}"
 
 
 def _camel(value: object) -> object:

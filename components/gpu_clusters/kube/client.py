@@ -7,8 +7,9 @@ import ssl
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from typing import IO, Final, cast
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final, cast
 from urllib.parse import urlencode
 
 import urllib3
@@ -83,9 +84,11 @@ class Client:
                 return None
             raise
 
-    def items(self, path: str, query: Mapping[str, str]) -> Sequence[Mapping[str, object]]:
+    def items(
+        self, path: str, query: Mapping[str, str], *, patience: float = AWAY_SECONDS
+    ) -> Sequence[Mapping[str, object]]:
         """List objects."""
-        return mappings(self.request("GET", path, query), "items")
+        return mappings(self.request("GET", path, query, patience=patience), "items")
 
     def request(
         self,
@@ -163,19 +166,18 @@ def _tls_context(cluster: Cluster) -> ssl.SSLContext:
     # The ssl module takes a client's key from a path alone. These files never have a name, or lose it at once, so that
     # a process that is killed leaves no key behind.
     with _nameless(cluster.certificate) as certificate, _nameless(cluster.key) as key:
-        context.load_cert_chain(f"/dev/fd/{certificate.fileno()}", f"/dev/fd/{key.fileno()}")
+        context.load_cert_chain(certificate, key)
     return context
 
 
-def _nameless(content: bytes) -> IO[bytes]:
-    file = tempfile.TemporaryFile()
-    try:
+@contextmanager
+def _nameless(content: bytes) -> Generator[str]:
+    """The path of a private file with some content, as long as the block runs."""
+    with tempfile.TemporaryFile() as file:
         file.write(content)
+        file.flush()
         file.seek(0)
-    except BaseException:
-        file.close()
-        raise
-    return file
+        yield f"/dev/fd/{file.fileno()}"
 
 
 def _parsed(data: bytes) -> Mapping[str, object]:

@@ -38,7 +38,10 @@ def number(value: object, *path: str) -> int | None:
 
 def condition(value: object, name: str) -> Mapping[str, object]:
     """The entry of `status.conditions` with a type, empty if there is none."""
-    return next((item for item in mappings(value, "status", "conditions") if item.get("type") == name), {})
+    for item in mappings(value, "status", "conditions"):
+        if item.get("type") == name:
+            return item
+    return {}
 
 
 def _at(value: object, path: tuple[str, ...]) -> object:

@@ -17,7 +17,7 @@ from gpu_clusters.toolchain.programs import RECIPES, Program
 
 BUILD_COMMAND: Final = "gpu-clusters doctor --build"
 #: The packages of the extra `sandbox`, by the name that is imported.
-SANDBOX_PACKAGES: Final = ("cryptography", "kubernetes")
+SANDBOX_PACKAGES: Final = ("cryptography", "urllib3")
 
 
 class Status(StrEnum):

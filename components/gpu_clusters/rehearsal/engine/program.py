@@ -43,7 +43,9 @@ class Program:
         except GpuClustersError as error:
             self.error = error
         except RunError as error:
-            self.error = OperationError(f"the program says: {error}", f"see {path}")
+            cause = error.__cause__
+            is_ours = isinstance(cause, GpuClustersError)
+            self.error = cause if is_ours else OperationError(f"the program says: {error}", f"see {path}")
         except SystemExit as error:
             if error.code not in {None, 0}:
                 self.error = OperationError(f"the program ended itself with exit code {error.code}", f"see {path}")

@@ -60,8 +60,8 @@ class Client(client.Client):
     def get(self, path: str, *, patience: float = AWAY_SECONDS) -> Properties | None:
         return cast("Properties | None", super().get(path, patience=patience))
 
-    def items(self, path: str, query: Mapping[str, str]) -> list[Properties]:
-        return cast("list[Properties]", super().items(path, query))
+    def items(self, path: str, query: Mapping[str, str], *, patience: float = AWAY_SECONDS) -> list[Properties]:
+        return cast("list[Properties]", super().items(path, query, patience=patience))
 
     def request(
         self,

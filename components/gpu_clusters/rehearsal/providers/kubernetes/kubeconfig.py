@@ -21,8 +21,12 @@ def resolve(config: Properties) -> Cluster:
     """
     config = reveal_all(config)
     kubeconfig = config.get("kubeconfig")
-    document = kubeconfig if isinstance(kubeconfig, str | dict) else ""
-    return parse(document, context=text(config, "context"), cluster=text(config, "cluster"))
+    if not isinstance(kubeconfig, str | dict) or not kubeconfig:
+        raise OperationError(
+            "the simulated kubernetes provider was given no kubeconfig; it never uses the ambient one",
+            "give the Provider the kubeconfig of a sandbox (`gpu-clusters sandbox kubeconfig`)",
+        )
+    return parse(kubeconfig, context=text(config, "context"), cluster=text(config, "cluster"))
 
 
 def is_sandbox_kubeconfig(content: str) -> bool:
