@@ -8,17 +8,22 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Protocol, cast
+from typing import Final
 from unittest import mock
 
 from _result import Result
 from gpu_clusters import labels
 from gpu_clusters._paths import STATE_VARIABLE
 from gpu_clusters.controlplane import Sandbox
+from gpu_clusters.kube.client import Client
+from gpu_clusters.kube.kubeconfig import parse
+from gpu_clusters.kube.objects import condition, number
 
 NODES: Final = 1000
 PODS: Final = 2000
 _TIMEOUT_SECONDS: Final = 300.0
+_NODES: Final = "/api/v1/nodes"
+_DEPLOYMENTS: Final = "/apis/apps/v1/namespaces/default/deployments"
 
 
 def results() -> Sequence[Result]:
@@ -59,33 +64,9 @@ def _measure(sandbox: Sandbox) -> list[Result]:
     ]
 
 
-class _Response(Protocol):
-    data: bytes
-
-
-class _Call(Protocol):
-    def __call__(self, *arguments: object, **options: object) -> _Response: ...
-
-
-class _Core(Protocol):
-    create_node: _Call
-    list_node: _Call
-
-
-class _Apps(Protocol):
-    create_namespaced_deployment: _Call
-    read_namespaced_deployment: _Call
-
-
 class _Cluster:
     def __init__(self, kubeconfig: str) -> None:
-        import yaml
-        from kubernetes import client, config
-
-        load = cast("Callable[[object], object]", vars(config)["new_client_from_config_dict"])
-        api = load(yaml.safe_load(kubeconfig))
-        self._core = cast("_Core", client.CoreV1Api(api))
-        self._apps = cast("_Apps", client.AppsV1Api(api))
+        self._client = Client(parse(kubeconfig))
 
     def create_nodes(self, names: Iterable[str]) -> None:
         with ThreadPoolExecutor(8) as pool:
@@ -94,17 +75,12 @@ class _Cluster:
     def _create_node(self, name: str) -> None:
         capacity = json.dumps({"nvidia.com/gpu": "8", "cpu": "96", "memory": "1Ti"})
         annotations = {labels.KWOK_NODE: labels.KWOK_NODE_VALUE, labels.SANDBOX_CAPACITY: capacity}
-        self._core.create_node({"metadata": {"name": name, "annotations": annotations}}, _preload_content=False)
+        self._client.request("POST", _NODES, body={"metadata": {"name": name, "annotations": annotations}})
 
     def ready_nodes(self) -> int:
         # From the watch cache, and no more than is needed: the question must not be what is measured.
-        response = self._core.list_node(resource_version="0", _preload_content=False)
-        nodes = cast("dict[str, list[dict[str, dict[str, list[dict[str, str]]]]]]", json.loads(response.data))["items"]
-        ready = {"type": "Ready", "status": "True"}
-        return sum(
-            any(ready.items() <= condition.items() for condition in node["status"].get("conditions", []))
-            for node in nodes
-        )
+        nodes = self._client.items(_NODES, {"resourceVersion": "0"})
+        return sum(condition(node, "Ready").get("status") == "True" for node in nodes)
 
     def create_deployment(self, replicas: int) -> None:
         container = {"name": "main", "image": "example.com/llm:1", "resources": {"limits": {"nvidia.com/gpu": "1"}}}
@@ -112,12 +88,11 @@ class _Cluster:
         template = {"metadata": {"labels": selected}, "spec": {"containers": [container]}}
         spec = {"replicas": replicas, "selector": {"matchLabels": selected}, "template": template}
         body = {"metadata": {"name": "benchmark"}, "spec": spec}
-        self._apps.create_namespaced_deployment("default", body, _preload_content=False)
+        self._client.request("POST", _DEPLOYMENTS, body=body)
 
     def ready_replicas(self) -> int:
-        response = self._apps.read_namespaced_deployment("benchmark", "default", _preload_content=False)
-        status = cast("dict[str, dict[str, int]]", json.loads(response.data))["status"]
-        return status.get("readyReplicas", 0)
+        deployment = self._client.get(f"{_DEPLOYMENTS}/benchmark")
+        return number(deployment, "status", "readyReplicas") or 0
 
     def wait(self, done: Callable[[], bool], poll_seconds: float = 0.1) -> None:
         end = time.monotonic() + _TIMEOUT_SECONDS

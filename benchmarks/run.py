@@ -11,10 +11,11 @@ import sys
 import bench_imports
 import bench_library
 import bench_sandbox
+import bench_up
 from rich.console import Console
 from rich.table import Table
 
-_PARTS = {"imports": bench_imports, "library": bench_library, "sandbox": bench_sandbox}
+_PARTS = {"imports": bench_imports, "library": bench_library, "sandbox": bench_sandbox, "up": bench_up}
 
 
 def main() -> None:
