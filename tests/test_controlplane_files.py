@@ -85,7 +85,46 @@ def test_garbage_in_the_state_is_an_error_with_a_remedy_and_stop_still_works(con
         Sandbox("broken").status()
     assert Sandbox("broken").stop(delete_data=True)
     assert not directory.exists()
-    assert [entry.name for entry in (home / "sandboxes").iterdir()] == [".broken.lock"]
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("there", "left"),
+    [
+        (["gone/"], []),
+        (["gone/", ".gone.lock", ".ports.of-all.lock", ".other.lock"], []),
+        ([".gone.lock", ".gone.deleted-x/pki/key"], []),
+        (["gone/", ".other.lock", ".other.deleted-x/pki/key"], []),
+        (["gone/", "other/state.json", ".other.lock"], [".other.lock", "other"]),
+        (["gone/", "a file of the user's"], ["a file of the user's"]),
+    ],
+)
+def test_deleting_the_last_sandbox_leaves_nothing_not_even_the_state_folder(
+    home: Path, there: list[str], left: list[str]
+) -> None:
+    for name in there:
+        path = home / "sandboxes" / name
+        path.mkdir(parents=True) if name.endswith("/") else path.parent.mkdir(parents=True, exist_ok=True)
+        if not name.endswith("/"):
+            path.touch()
+    Sandbox("gone").stop(delete_data=True)
+    root = home / "sandboxes"
+    assert (sorted(entry.name for entry in root.iterdir()) if root.exists() else []) == left
+    assert home.exists() == bool(left)
+
+
+def test_the_lock_of_a_start_that_is_under_way_is_left_alone(home: Path) -> None:
+    (home / "sandboxes" / "gone").mkdir(parents=True)
+    with locked(home / "sandboxes" / ".other.lock", 0):
+        Sandbox("gone").stop(delete_data=True)
+        assert [entry.name for entry in (home / "sandboxes").iterdir()] == [".other.lock"]
+
+
+def test_what_else_is_in_the_state_folder_stays(home: Path) -> None:
+    (home / "sandboxes" / "gone").mkdir(parents=True)
+    (home / "backend").mkdir()
+    Sandbox("gone").stop(delete_data=True)
+    assert [entry.name for entry in home.iterdir()] == ["backend"]
 
 
 def test_a_full_disk_is_an_error_before_anything_is_begun(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,6 +330,24 @@ def test_a_lock_is_waited_for_and_freed_by_its_holders_death(tmp_path: Path) -> 
     with locked(path, 10):
         pass
     holder.communicate()
+
+
+def test_a_lock_holds_though_each_holder_deletes_the_file_and_its_folder(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / ".a.lock"
+    program = f"""
+import os
+from pathlib import Path
+from gpu_clusters.controlplane.locks import locked, remove_unused
+path, inside = Path({str(path)!r}), Path({str(tmp_path / "inside")!r})
+for _ in range(150):
+    with locked(path, 30):
+        os.close(os.open(inside, os.O_CREAT | os.O_EXCL))
+        inside.unlink()
+    remove_unused(path.parent, lambda _: False)
+"""
+    runs = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(3)]
+    assert [run.wait(60) for run in runs] == [0, 0, 0]
+    assert not path.parent.exists()
 
 
 def _until(check: object, seconds: float = 10.0) -> None:

@@ -69,7 +69,8 @@ class Progress:
         messages.print(message, markup=False)
 
     def _line(self, what: str, step: Step) -> None:
-        messages.print(f"  {what:<16} {step.type} {step.name}", markup=False)
+        kind = step.type.rpartition(":")[2]
+        messages.print(f"  {what:<10} {kind} {step.name}", markup=False)
 
     def _refresh(self) -> None:
         if self._status is None:

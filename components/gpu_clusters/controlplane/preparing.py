@@ -54,8 +54,8 @@ def prepare(layout: Layout, port: int | None, taken: Collection[int]) -> State:
             f"{layout.state} is gone, but the data is there",
             f"delete it: `gpu-clusters sandbox stop --delete-data --name {layout.name}`",
         )
-    # Two sandboxes that choose at once must not choose the same.
-    with locked(layout.directory.parent / ".ports.lock", _LOCK_SECONDS):
+    # Two sandboxes that choose at once must not choose the same. No sandbox's name has a dot, and so none its lock.
+    with locked(layout.directory.parent / ".ports.of-all.lock", _LOCK_SECONDS):
         state = _with_free_ports(layout, before, port, taken)
         layout.logs.mkdir(parents=True, exist_ok=True)
         layout.directory.chmod(0o700)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from gpu_clusters import _paths
-from gpu_clusters.controlplane import preparing, processes, starting
+from gpu_clusters._files import remove_if_empty
+from gpu_clusters.controlplane import locks, preparing, processes, starting
 from gpu_clusters.controlplane.layout import CLIENTS, Layout, Part
-from gpu_clusters.controlplane.locks import locked
 from gpu_clusters.controlplane.parts import Health
 from gpu_clusters.controlplane.ports import LOOPBACK
 from gpu_clusters.controlplane.state import State, load
@@ -87,7 +87,7 @@ class Sandbox:
         say = report or _say_nothing
         found = starting.programs(programs, say)
         with self._exclusively("started"):
-            self._sweep()
+            _sweep(self.name)
             state = preparing.prepare(self._layout, port, _ports_of_others(self.name))
             starting.Start(self._layout, found, state, say).run()
         return self.status()
@@ -96,7 +96,8 @@ class Sandbox:
         """Stop every process of the sandbox, and return when none is left.
 
         Args:
-            delete_data: delete its folder too: objects, certificates, kubeconfig, logs.
+            delete_data: delete its folder too: objects, certificates, kubeconfig, logs. With the last sandbox goes all
+                that was kept for sandboxes.
 
         Returns:
             Whether there was anything to stop or delete.
@@ -104,7 +105,7 @@ class Sandbox:
         Raises:
             OperationError: a process can't be ended, or a file can't be deleted.
         """
-        if not self._layout.directory.exists():
+        if not self._layout.directory.exists() and not (delete_data and _root().exists()):
             return False
         with self._exclusively("stopped"):
             running = self._running()
@@ -114,7 +115,9 @@ class Sandbox:
             if there:
                 # A name of its own first: half a folder never passes for a sandbox.
                 self._layout.directory.replace(tempfile.mkdtemp(dir=_root(), prefix=f".{self.name}.deleted-"))
-            self._sweep()
+            _sweep(self.name)
+        if delete_data:
+            _remove_traces()
         return there or any(running.values())
 
     def status(self) -> SandboxStatus:
@@ -201,17 +204,13 @@ class Sandbox:
     @contextlib.contextmanager
     def _exclusively(self, done: str) -> Generator[None]:
         try:
-            with locked(_root() / f".{self.name}.lock", _LOCK_SECONDS):
+            with locks.locked(_root() / f".{self.name}.lock", _LOCK_SECONDS):
                 yield
         except OSError as error:
             raise OperationError(
                 f"the sandbox `{self.name}` can't be {done}: {error}",
                 f"see that there is space and that you may write in {_root()}",
             ) from error
-
-    def _sweep(self) -> None:
-        for leftover in _root().glob(f".{self.name}.deleted-*"):
-            shutil.rmtree(leftover)
 
     def _never_started(self) -> OperationError:
         name = "" if self.name == "default" else f" --name {self.name}"
@@ -231,6 +230,26 @@ def sandboxes() -> tuple[str, ...]:
 def _root() -> Path:
     # Resolved, as the folder is what processes are known by: one folder must not have two spellings.
     return _paths.state_dir().resolve() / "sandboxes"
+
+
+def _sweep(name: str) -> None:
+    """Delete what deletions of a sandbox that were killed have left. The caller holds its lock."""
+    for leftover in _root().glob(f".{name}.deleted-*"):
+        shutil.rmtree(leftover)
+
+
+def _remove_traces() -> None:
+    """Remove the locks of sandboxes that are no more, and the folders that they alone keep."""
+    # A trace that can't be removed is no reason to fail: the next deletion will try again.
+    with contextlib.suppress(OSError):
+        locks.remove_unused(_root(), _is_used)
+        remove_if_empty(_paths.state_dir())
+
+
+def _is_used(lock: Path) -> bool:
+    name = lock.name.removeprefix(".").removesuffix(".lock")
+    _sweep(name)
+    return (_root() / name).exists()
 
 
 def _ports_of_others(name: str) -> frozenset[int]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from gpu_clusters._files import lock_file
 from gpu_clusters.errors import OperationError
 from gpu_clusters.rehearsal.engine.project import as_mapping
 
@@ -26,7 +27,7 @@ def exclusive(path: Path, purpose: str) -> Generator[None, None, None]:
     Raises:
         OperationError: another process holds it; names its pid.
     """
-    handle = _lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    handle = lock_file(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
     if handle is None:
         pid = path.read_text(errors="replace").strip() if path.exists() else ""
         raise OperationError(
@@ -43,7 +44,7 @@ def exclusive(path: Path, purpose: str) -> Generator[None, None, None]:
 @contextmanager
 def shared(path: Path) -> Generator[None, None, None]:
     """Hold the lock file `path` together with others who do the same; waits for one who holds it alone."""
-    handle = _lock(path, fcntl.LOCK_SH)
+    handle = lock_file(path, fcntl.LOCK_SH)
     try:
         yield
     finally:
@@ -54,34 +55,12 @@ def shared(path: Path) -> Generator[None, None, None]:
 @contextmanager
 def alone(path: Path) -> Generator[bool, None, None]:
     """Hold the lock file `path` if nobody else does, and say whether it is held."""
-    handle = _lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    handle = lock_file(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
     try:
         yield handle is not None
     finally:
         if handle is not None:
             os.close(handle)
-
-
-def _lock(path: Path, mode: int) -> int | None:
-    while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError:
-            continue
-        try:
-            fcntl.flock(handle, mode)
-        except BlockingIOError:
-            os.close(handle)
-            return None
-        except BaseException:
-            os.close(handle)
-            raise
-        # Who held it before may have deleted the file: a lock on a file that has no name protects nothing.
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(handle), path.stat()):
-                return handle
-        os.close(handle)
 
 
 def clear_engine_locks(folder: Path, say: Callable[[str], None]) -> None:

@@ -18,7 +18,7 @@ from typing import Final
 
 import yaml
 
-from gpu_clusters._files import write_atomically
+from gpu_clusters._files import remove_if_empty, write_atomically
 from gpu_clusters._paths import STATE_VARIABLE, state_dir
 from gpu_clusters.errors import OperationError
 from gpu_clusters.rehearsal.engine.locks import alone, clear_engine_locks, exclusive, shared
@@ -117,19 +117,12 @@ def remove_workspace(stack: Stack) -> None:
     with exclusive(directory / "lock", f"the stack {stack.name!r}"):
         shutil.rmtree(directory)
     with alone(_users_lock()) as is_alone:
-        if is_alone:
-            for folder in (directory.parent, directory.parent.parent):
-                _remove_if_empty(folder)
-            if not any((_backend() / ".pulumi" / "stacks").rglob("*.json")):
-                shutil.rmtree(_backend(), ignore_errors=True)
-                shutil.rmtree(_home(), ignore_errors=True)
-                _users_lock().unlink(missing_ok=True)
-    _remove_if_empty(state_dir())
-
-
-def _remove_if_empty(folder: Path) -> None:
-    with suppress(OSError):
-        folder.rmdir()
+        if is_alone and not any((_backend() / ".pulumi" / "stacks").rglob("*.json")):
+            shutil.rmtree(_backend(), ignore_errors=True)
+            shutil.rmtree(_home(), ignore_errors=True)
+            _users_lock().unlink(missing_ok=True)
+    for folder in (directory.parent, directory.parent.parent, state_dir()):
+        remove_if_empty(folder)
 
 
 def _backend() -> Path:
