@@ -29,6 +29,8 @@ toolchain: $(READY) ## Build the engine and the control plane where they are mis
 	$(BIN)/gpu-clusters doctor --build
 
 up: $(READY) ## Bring the sandbox and the stack up: make up STACK=sandbox
+	@# All programs in one go, so that they share what they download.
+	@$(BIN)/gpu-clusters doctor --build >/dev/null
 	$(BIN)/gpu-clusters sandbox start
 	$(BIN)/gpu-clusters up --stack $(STACK)
 
