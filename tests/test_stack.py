@@ -35,7 +35,7 @@ def test_what_is_wrong_reaches_the_engine_as_an_error_that_it_shows_without_a_tr
     (tmp_path / "Pulumi.yaml").write_text("name: gpu-clusters\nruntime: python\n")
     text = "config:\n  gpu-clusters:cluster: { platform: sandbox, name: A_b }\n"
     (tmp_path / "Pulumi.dev.yaml").write_text(text)
-    with pytest.raises(pulumi.RunError, match="^Pulumi.dev.yaml:2: cluster.name: 'A_b' is not a name"):
+    with pytest.raises(pulumi.RunError, match=r"^Pulumi\.dev\.yaml:2: cluster.name: 'A_b' is not a name"):
         record(stack.main, stack_name="dev", config=engine_config(text))
 
 
@@ -51,5 +51,5 @@ def test_without_a_sandbox_the_program_says_which_command_starts_it(
 
 @pytest.mark.parametrize("name", ["nope", "organisation/project/nope"])
 def test_a_stack_without_a_file_is_an_error_of_usage(root: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="has no file .*Pulumi.nope.yaml"):
+    with pytest.raises(UsageError, match=r"has no file .*Pulumi\.nope\.yaml"):
         stack.stack_file(root, name)

@@ -49,7 +49,8 @@ def lock_file(path: Path, mode: int) -> int | None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError):
+            # The latter where the folder was there for `mkdir`, and gone when that looked whether it is one.
             if attempt == _ATTEMPTS - 1:
                 raise
             continue

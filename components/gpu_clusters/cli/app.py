@@ -8,8 +8,8 @@ import sys
 import typer
 
 from gpu_clusters.cli import destroy, doctor, preview, refresh, sandbox, up
-from gpu_clusters.cli.output import messages, print_error
-from gpu_clusters.errors import GpuClustersError
+from gpu_clusters.cli.entry import INTERRUPTED, INTERRUPTED_CODE
+from gpu_clusters.cli.output import end, examples, messages
 
 app = typer.Typer(
     name="gpu-clusters",
@@ -18,27 +18,40 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    epilog="Exit codes: 0 as asked; 1 the answer is no, or something failed; 2 bad input or usage.",
+    epilog=examples(
+        "gpu-clusters sandbox start",
+        "gpu-clusters up --stack sandbox",
+        "gpu-clusters destroy --stack sandbox --remove",
+        "gpu-clusters sandbox stop --delete-data",
+    )
+    + """
+
+Exit codes:
+  0    as asked
+  1    the answer is no, or something failed
+  2    bad input or usage
+  130  interrupted""",
 )
-app.command("doctor")(doctor.doctor)
-app.command("up")(up.up)
-app.command("preview")(preview.preview)
-app.command("refresh")(refresh.refresh)
-app.command("destroy")(destroy.destroy)
+app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
+app.command("up", epilog=up.EXAMPLES)(up.up)
+app.command("preview", epilog=preview.EXAMPLES)(preview.preview)
+app.command("refresh", epilog=refresh.EXAMPLES)(refresh.refresh)
+app.command("destroy", epilog=destroy.EXAMPLES)(destroy.destroy)
 app.add_typer(sandbox.app, name="sandbox")
 
 
 def main() -> None:
-    """Run the command line; the entry point of the distribution."""
+    """Run the command line to its end, whichever that is."""
     try:
         app()
-    except GpuClustersError as error:
-        print_error(error)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        messages.print("interrupted; run the same command again to go on from here")
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output has left, e.g. `| head`: nothing is wrong, and nothing more is to be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except SystemExit as ending:
+        # Typer has swallowed the interruption, and ends with this code without a word.
+        if ending.code == INTERRUPTED_CODE:
+            messages.print(INTERRUPTED)
+        if isinstance(ending.__context__, BrokenPipeError):
+            # The reader of our output has left, e.g. `| head`: nothing is wrong, and nothing more is to be said.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            sys.exit(0)
+        raise
+    except Exception as error:
+        sys.exit(end(error))

@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from gpu_clusters.cli import stacks
-from gpu_clusters.cli.output import JsonOption, errors_as_json
+from gpu_clusters.cli.output import JsonOption, errors_as_json, examples
+
+EXAMPLES = examples("gpu-clusters destroy --stack sandbox --remove", "gpu-clusters destroy --stack eks --yes")
 
 
 def destroy(
@@ -21,11 +23,21 @@ def destroy(
 ) -> None:
     """Delete everything that a stack has made.
 
-    Of a sandbox that doesn't exist any more nothing has to be deleted, so that this succeeds. With `--remove` of the
-    last sandbox stack goes all that was kept for sandbox stacks.
+    Of a sandbox that doesn't exist any more nothing has to be deleted, so that
+    this succeeds. With `--remove` of the last sandbox stack goes all that was
+    kept for sandbox stacks.
 
-    `--json`: `stack`; `engine` {path, version, source}; `kubernetesProvider` {kind, version}; `result`; `changes`
-    {create, update, replace, delete, same}; `durationSeconds`; `errors` [{resource, message}].
+    With --json, one object with
+
+      stack
+      engine {path, version, source}
+      kubernetesProvider {kind "simulated" or "plugin", version}
+      result "succeeded", "failed" or "interrupted"
+      changes {create, update, replace, delete, same}
+      durationSeconds
+      errors [{resource, message}]
+
+    If it fails before the engine runs, `errors` [{problem, remedy, ...}] alone.
     """
     from gpu_clusters.rehearsal.engine.verbs import Verb
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpu_clusters.cli.output import JsonOption, answers, print_json
+from gpu_clusters.cli.output import JsonOption, answers, errors_as_json, examples, print_json
 
 if TYPE_CHECKING:
     from gpu_clusters.toolchain.diagnosis import Diagnosis
 
+EXAMPLES = examples("gpu-clusters doctor", "gpu-clusters doctor --build")
 _STYLES = {"found": "green", "missing": "yellow", "wrong": "red", "optional": "dim"}
 
 
@@ -21,20 +22,26 @@ def doctor(
         bool, typer.Option("--build", help="First build the programs that are missing, from pinned Go modules.")
     ] = False,
 ) -> None:
-    """List every program and package that the engine and the sandbox need: where it is, its version, the remedy.
+    """List what the engine and the sandbox need: where it is, its version, the remedy.
 
     Exit code 1 if the sandbox can't run now.
 
-    With --json: `ready`; `engine` (`user`, `built` or `missing`); `programs`, `packages`, `go` and `kubernetesPlugin`,
-    each with `name`, `status` (`found`, `missing`, `wrong`), `needed`, `version`, `path`, `source`, `notes`, `remedy`.
+    With --json, one object with
+
+      ready
+      engine "user", "built" or "missing"
+      programs, packages, each a list, and go, kubernetesPlugin of
+        {name, status "found", "missing" or "wrong", needed, version, path,
+         source, notes, remedy}
     """
     from gpu_clusters.toolchain.diagnosis import diagnose
 
-    if build:
-        from gpu_clusters.toolchain import BASE, ensure
+    with errors_as_json(json):
+        if build:
+            from gpu_clusters.toolchain import BASE, ensure
 
-        ensure(BASE)
-    diagnosis = diagnose()
+            ensure(BASE)
+        diagnosis = diagnose()
     if json:
         print_json(diagnosis.as_json())
     else:

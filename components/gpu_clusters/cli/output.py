@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
+import traceback
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from gpu_clusters.errors import ConfigErrors, GpuClustersError, OperationError, UsageError
 
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else there.")
 ]
+
+#: Set to anything, errors are shown with the place in the code that they come from.
+TRACEBACK_VARIABLE: Final = "GPU_CLUSTERS_TRACEBACK"
+# Of these, the machine is to blame even if no file is named.
+_MACHINE_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE})
 
 #: For answers. Colour only on a terminal (rich sees to it, and honours NO_COLOR).
 answers = Console(highlight=False, soft_wrap=True)
@@ -43,6 +52,28 @@ def print_error(error: GpuClustersError) -> None:
             messages.print(f"  {line}", markup=False, style="dim")
 
 
+def examples(*commands: str) -> str:
+    """The end of a verb's help: command lines to start from, each short enough for 80 columns."""
+    title = "Examples:" if len(commands) > 1 else "Example:"
+    return "\n".join((title, *(f"$ [bold]{escape(command)}[/]" for command in commands)))
+
+
+def end(error: Exception) -> int:
+    """Print an error that ends the command, whichever it is; its exit code."""
+    error = _explained(error)
+    if os.environ.get(TRACEBACK_VARIABLE):
+        traceback.print_exception(error)
+    if isinstance(error, GpuClustersError):
+        print_error(error)
+        return error.exit_code
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    messages.print("[bold red]error:[/] ", end="")
+    messages.print(
+        f"this is a fault in gpu-clusters: {what}; set {TRACEBACK_VARIABLE}=1 to see where, and report it", markup=False
+    )
+    return 1
+
+
 @contextmanager
 def errors_as_json(json_output: bool) -> Generator[None, None, None]:
     """With `--json`, an error that ends the block becomes the document: `{"errors": [...]}`, one object for each.
@@ -52,10 +83,23 @@ def errors_as_json(json_output: bool) -> Generator[None, None, None]:
     """
     try:
         yield
-    except GpuClustersError as error:
-        if json_output:
-            print_json({"errors": _error_objects(error)})
+    except (GpuClustersError, OSError) as error:
+        explained = _explained(error)
+        if json_output and isinstance(explained, GpuClustersError):
+            print_json({"errors": _error_objects(explained)})
         raise
+
+
+def _explained(error: Exception) -> Exception:
+    """A full disk and the like as an error with a remedy; anything else as it is."""
+    if not isinstance(error, OSError) or not (error.filename or error.errno in _MACHINE_ERRORS):
+        return error
+    where = f"{error.filename}: " if error.filename else ""
+    explained = OperationError(
+        f"{where}{error.strerror or error}", "see that there is space, and that you may read and write there"
+    )
+    explained.__cause__ = error
+    return explained
 
 
 def _error_objects(error: GpuClustersError) -> list[dict[str, object]]:

@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from gpu_clusters.cli import stacks
-from gpu_clusters.cli.output import JsonOption, errors_as_json, messages
+from gpu_clusters.cli.output import JsonOption, errors_as_json, examples, messages
+
+EXAMPLES = examples("gpu-clusters preview --stack sandbox", "gpu-clusters preview --stack sandbox --expect-no-changes")
 
 
 def preview(
@@ -20,9 +22,19 @@ def preview(
 ) -> None:
     """Show what `up` would change, and change nothing.
 
-    `--json`: `stack`; `engine` {path, version, source}; `kubernetesProvider` {kind, version}; `result`; `changes`
-    {create, update, replace, delete, same}; `durationSeconds`; `errors` [{resource, message}]; `steps` [{op, type,
-    name, urn, replaceReasons, diff {property path: "add", "update", "delete", ...}}].
+    With --json, one object with
+
+      stack
+      engine {path, version, source}
+      kubernetesProvider {kind "simulated" or "plugin", version}
+      result "succeeded", "failed" or "interrupted"
+      changes {create, update, replace, delete, same}
+      durationSeconds
+      errors [{resource, message}]
+      steps [{op, type, name, urn, replaceReasons,
+              diff {property path: "add", "update", "delete", ...}}]
+
+    If it fails before the engine runs, `errors` [{problem, remedy, ...}] alone.
     """
     from gpu_clusters.rehearsal.engine.verbs import Verb
 

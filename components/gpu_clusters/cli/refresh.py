@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from gpu_clusters.cli import stacks
-from gpu_clusters.cli.output import JsonOption, errors_as_json
+from gpu_clusters.cli.output import JsonOption, errors_as_json, examples
+
+EXAMPLES = examples("gpu-clusters refresh --stack sandbox")
 
 
 def refresh(
@@ -13,9 +15,19 @@ def refresh(
 ) -> None:
     """Bring a stack's state to what is really there; what is there is left alone.
 
-    `--json`: `stack`; `engine` {path, version, source}; `kubernetesProvider` {kind, version}; `result`; `changes`
-    {create, update, replace, delete, same}, of the state; `durationSeconds`; `errors` [{resource, message}]; `steps`
-    [{op, type, name, urn, replaceReasons, diff}].
+    With --json, one object with
+
+      stack
+      engine {path, version, source}
+      kubernetesProvider {kind "simulated" or "plugin", version}
+      result "succeeded", "failed" or "interrupted"
+      changes {create, update, replace, delete, same}
+      durationSeconds
+      errors [{resource, message}]
+      steps [{op, type, name, urn, replaceReasons,
+              diff {property path: "add", "update", "delete", ...}}]
+
+    If it fails before the engine runs, `errors` [{problem, remedy, ...}] alone.
     """
     from gpu_clusters.rehearsal.engine.verbs import Verb
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpu_clusters.cli.output import JsonOption, answers, messages, print_json
+from gpu_clusters.cli.output import JsonOption, answers, errors_as_json, examples, messages, print_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,6 +16,7 @@ app = typer.Typer(
     help="Run a real Kubernetes control plane with simulated GPU nodes on this machine.",
     no_args_is_help=True,
     rich_markup_mode="rich",
+    epilog=examples("gpu-clusters sandbox start", "gpu-clusters sandbox stop --delete-data"),
 )
 
 NameOption = Annotated[
@@ -26,9 +27,11 @@ _FOLLOW_SECONDS = 0.2
 
 
 @app.command(
-    epilog="Examples: [bold]gpu-clusters sandbox start[/]; "
-    "[bold]gpu-clusters sandbox start --name ci --port 6443[/]; "
-    "then [bold]export KUBECONFIG=$(gpu-clusters sandbox kubeconfig)[/]"
+    epilog=examples(
+        "gpu-clusters sandbox start",
+        "gpu-clusters sandbox start --name ci --port 6443",
+        "export KUBECONFIG=$(gpu-clusters sandbox kubeconfig)",
+    )
 )
 def start(
     name: NameOption = "default",
@@ -40,14 +43,17 @@ def start(
 ) -> None:
     """Start a sandbox, or what of it isn't running, and wait until it works.
 
-    etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok run as processes of yours on loopback until
-    they are stopped. What is in the sandbox survives a stop and a reboot. A node with the annotation
-    `kwok.x-k8s.io/node: fake` is simulated; its capacity comes from `sandbox.gpu-clusters.dev/capacity`.
+    etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok run as
+    processes of yours on loopback until they are stopped. What is in the sandbox
+    survives a stop and a reboot. A node with the annotation
+    `kwok.x-k8s.io/node: fake` is simulated; its capacity comes from
+    `sandbox.gpu-clusters.dev/capacity`.
     """
     from gpu_clusters.controlplane import Sandbox
 
     begin = time.monotonic()
-    status = Sandbox(name).start(port=port, report=messages.print)
+    with errors_as_json(json):
+        status = Sandbox(name).start(port=port, report=messages.print)
     if json:
         print_json(status.to_json())
         return
@@ -57,7 +63,7 @@ def start(
     answers.print(f"export KUBECONFIG={status.kubeconfig}", markup=False)
 
 
-@app.command(epilog="Example: [bold]gpu-clusters sandbox stop --delete-data[/]")
+@app.command(epilog=examples("gpu-clusters sandbox stop", "gpu-clusters sandbox stop --name ci --delete-data"))
 def stop(
     name: NameOption = "default",
     delete_data: Annotated[
@@ -68,8 +74,9 @@ def stop(
     """Stop a sandbox: no process of it is left. Stopping one that is stopped, or isn't there, succeeds."""
     from gpu_clusters.controlplane import Sandbox
 
-    sandbox = Sandbox(name)
-    changed = sandbox.stop(delete_data=delete_data)
+    with errors_as_json(json):
+        sandbox = Sandbox(name)
+        changed = sandbox.stop(delete_data=delete_data)
     if json:
         print_json({**sandbox.status().to_json(), "changed": changed})
     elif not changed:
@@ -78,12 +85,16 @@ def stop(
         messages.print(f"the sandbox [bold]{name}[/] is stopped" + (" and deleted" if delete_data else ""))
 
 
-@app.command(epilog="Exit code: 0 if every part works, else 1. Example: [bold]gpu-clusters sandbox status --json[/]")
+@app.command(epilog=examples("gpu-clusters sandbox status", "gpu-clusters sandbox status --name ci --json"))
 def status(name: NameOption = "default", json: JsonOption = False) -> None:
-    """Show which parts of a sandbox run, and the last log lines of those that are down."""
+    """Show which parts of a sandbox run, and the last log lines of those that are down.
+
+    Exit code 1 if not every part works.
+    """
     from gpu_clusters.controlplane import Sandbox
 
-    found = Sandbox(name).status()
+    with errors_as_json(json):
+        found = Sandbox(name).status()
     if json:
         print_json(found.to_json())
     else:
@@ -97,8 +108,10 @@ def status(name: NameOption = "default", json: JsonOption = False) -> None:
 
 
 @app.command(
-    epilog="Examples: [bold]export KUBECONFIG=$(gpu-clusters sandbox kubeconfig)[/]; "
-    "[bold]gpu-clusters sandbox kubeconfig --user ann --group team-a > ann.kubeconfig[/]"
+    epilog=examples(
+        "export KUBECONFIG=$(gpu-clusters sandbox kubeconfig)",
+        "gpu-clusters sandbox kubeconfig --user ann --group team-a > ann.kubeconfig",
+    )
 )
 def kubeconfig(
     name: NameOption = "default",
@@ -114,19 +127,21 @@ def kubeconfig(
     from gpu_clusters.controlplane import Sandbox
     from gpu_clusters.errors import UsageError
 
-    if group and user is None:
-        raise UsageError("a group needs a user", "add --user NAME")
-    sandbox = Sandbox(name)
-    content = sandbox.kubeconfig() if user is None else sandbox.client_kubeconfig(user, group or ())
+    with errors_as_json(json):
+        if group and user is None:
+            raise UsageError("a group needs a user", "add --user NAME")
+        sandbox = Sandbox(name)
+        content = sandbox.kubeconfig() if user is None else sandbox.client_kubeconfig(user, group or ())
     path = str(sandbox.kubeconfig_path) if user is None else None
     if json:
-        print_json({"path": path, "kubeconfig": content})
+        # The content holds a private key: it is shown to who asks for it, and not by the way.
+        print_json({"path": path} | ({"kubeconfig": content} if raw or user else {}))
     else:
         text = content if raw or path is None else f"{path}\n"
         typer.echo(text, nl=False)
 
 
-@app.command(epilog="Examples: [bold]gpu-clusters sandbox logs kube-scheduler --follow[/]")
+@app.command(epilog=examples("gpu-clusters sandbox logs", "gpu-clusters sandbox logs kube-scheduler --follow"))
 def logs(
     part: Annotated[
         str | None,
@@ -142,13 +157,14 @@ def logs(
     from gpu_clusters.controlplane.layout import Part
     from gpu_clusters.errors import UsageError
 
-    if follow and (part is None or json):
-        raise UsageError(
-            "only one part can be followed, and not as JSON", "name it: `gpu-clusters sandbox logs PART -f`"
-        )
-    sandbox = Sandbox(name)
-    sandbox.kubeconfig()
-    found = {item: sandbox.logs(item, lines) for item in ((part,) if part else tuple(str(each) for each in Part))}
+    with errors_as_json(json):
+        if follow and (part is None or json):
+            raise UsageError(
+                "only one part can be followed, and not as JSON", "name it: `gpu-clusters sandbox logs PART -f`"
+            )
+        sandbox = Sandbox(name)
+        sandbox.kubeconfig()
+        found = {item: sandbox.logs(item, lines) for item in ((part,) if part else tuple(str(each) for each in Part))}
     if json:
         print_json({"parts": [{"name": item, "log": list(log)} for item, log in found.items()]})
         return
@@ -161,12 +177,13 @@ def logs(
         _follow(sandbox.log_path(part))
 
 
-@app.command("list")
+@app.command("list", epilog=examples("gpu-clusters sandbox list"))
 def list_(json: JsonOption = False) -> None:
     """List the sandboxes that have data, running or not."""
     from gpu_clusters.controlplane import Sandbox, sandboxes
 
-    found = [Sandbox(name).status() for name in sandboxes()]
+    with errors_as_json(json):
+        found = [Sandbox(name).status() for name in sandboxes()]
     if json:
         print_json({"sandboxes": [item.to_json() for item in found]})
         return

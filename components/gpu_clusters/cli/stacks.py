@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpu_clusters.cli.entry import INTERRUPTED, INTERRUPTED_CODE
 from gpu_clusters.cli.output import answers, errors_as_json, messages, print_json
 from gpu_clusters.cli.progress import Progress, counted, word
 from gpu_clusters.errors import GpuClustersError, OperationError, UsageError
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from gpu_clusters.rehearsal.engine.project import Stack
     from gpu_clusters.rehearsal.engine.verbs import Verb
 
-_INTERRUPTED_CODE: Final = 130
-_GO_ON: Final = "interrupted: run the same command again to go on from here"
 
 StackOption = Annotated[
     str, typer.Option("--stack", "-s", envvar="PULUMI_STACK", help="The stack, by the name of its file.")
@@ -82,7 +81,12 @@ def ask(stack: Stack, verb: Verb) -> None:
     Raises:
         typer.Exit: they don't.
     """
-    if not typer.confirm(f"{verb} stack {stack.name!r}?", err=True):
+    try:
+        agreed = typer.confirm(f"{verb} stack {stack.name!r}?", err=True)
+    except typer.Abort:
+        messages.print()
+        agreed = False
+    if not agreed:
         messages.print("nothing was changed")
         raise typer.Exit(1)
 
@@ -99,15 +103,11 @@ def perform(verb: Verb, stack: Stack, engine: Engine, *, json_output: bool, remo
 
     preview = verb is Verbs.PREVIEW
     progress = Progress(verb, preview=preview)
-    try:
-        with errors_as_json(json_output), progress.shown():
-            outcome = run(verb, stack, engine, progress, remove=remove)
-            if outcome.cause and outcome.cause.exit_code != OperationError.exit_code:
-                # Bad input ends a command in one way, whether it is found before the engine runs or by the program.
-                raise outcome.cause
-    except KeyboardInterrupt:
-        messages.print(_GO_ON)
-        raise
+    with errors_as_json(json_output), progress.shown():
+        outcome = run(verb, stack, engine, progress, remove=remove)
+        if outcome.cause and outcome.cause.exit_code != OperationError.exit_code:
+            # Bad input ends a command in one way, whether it is found before the engine runs or by the program.
+            raise outcome.cause
     if outcome.result is Result.SUCCEEDED:
         messages.print(counted(outcome.changes, preview=preview, seconds=outcome.duration))
     return outcome
@@ -174,11 +174,11 @@ def finish(outcome: Outcome, json_document: dict[str, object] | None) -> None:
     if json_document is not None:
         print_json(json_document)
     if outcome.result is Result.INTERRUPTED:
-        messages.print(_GO_ON)
+        messages.print(INTERRUPTED)
         # The program may be in the midst of anything, in a thread that an orderly end would wait for.
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(_INTERRUPTED_CODE)
+        os._exit(INTERRUPTED_CODE)
     if outcome.error:
         raise outcome.error
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpu_clusters.cli import stacks
-from gpu_clusters.cli.output import JsonOption, errors_as_json, messages
+from gpu_clusters.cli.output import JsonOption, errors_as_json, examples, messages
 
 if TYPE_CHECKING:
     from gpu_clusters.rehearsal.engine.choice import Engine
     from gpu_clusters.rehearsal.engine.project import Stack
+
+EXAMPLES = examples("gpu-clusters up --stack sandbox", "gpu-clusters up --stack eks --yes --json")
 
 
 def up(
@@ -20,13 +22,23 @@ def up(
 ) -> None:
     """Bring a stack up, or to what its program says now.
 
-    A sandbox stack needs nothing but its sandbox (`gpu-clusters sandbox start`): its state is kept on this machine, and
-    without Pulumi's Kubernetes plugin a simulated provider is used. Any other stack is brought up as `pulumi up` does.
+    A sandbox stack needs nothing but its sandbox (`gpu-clusters sandbox start`).
+    Its state is kept on this machine, and without Pulumi's Kubernetes plugin a
+    simulated provider is used. Any other stack is brought up as `pulumi up` does.
 
-    `--json`: `stack`; `engine` {path, version, source}; `kubernetesProvider` {kind: "simulated" or "plugin", version};
-    `result` "succeeded", "failed" or "interrupted"; `changes` {create, update, replace, delete, same};
-    `durationSeconds`; `errors` [{resource, message}]; `outputs`, secrets as "[secret]"; `overview`, that of
-    `gpu-clusters sandbox overview`, null for any other stack.
+    With --json, one object with
+
+      stack
+      engine {path, version, source}
+      kubernetesProvider {kind "simulated" or "plugin", version}
+      result "succeeded", "failed" or "interrupted"
+      changes {create, update, replace, delete, same}
+      durationSeconds
+      errors [{resource, message}]
+      outputs {name: value}, secrets hidden
+      overview {nodes, tenants, services}, null unless a sandbox stack is up
+
+    If it fails before the engine runs, `errors` [{problem, remedy, ...}] alone.
     """
     from gpu_clusters.rehearsal.engine.verbs import Result, Verb
 

@@ -27,8 +27,9 @@ _ENVIRONMENT: Final = ("HOME", "PATH", "TMPDIR", "TZ")
 _GARBAGE_COLLECTION: Final = {"GOGC": "400", "GOMEMLIMIT": "1GiB"}
 _SERVICE_RANGE: Final = "10.96.0.0/16"
 _QPS: Final = ("--kube-api-qps=2000", "--kube-api-burst=2000")
-# A simulated node renews its lease four times in this time: 33 requests a second for a thousand nodes.
-_LEASE_SECONDS: Final = 120
+# Ten years. A simulated node has no kubelet whose heartbeats could stop, and thousands of Leases to renew would keep
+# the processors busy for ever. That kwok is down, `sandbox status` says at once.
+_HEARTBEAT_GRACE: Final = "87600h"
 
 
 def command(part: Part, program: Path, layout: Layout, state: State) -> list[str]:
@@ -111,6 +112,10 @@ def _etcd(layout: Layout, state: State) -> list[str]:
         "--peer-client-cert-auth",
         # It survives a killed process; only a power cut can cost a sandbox its data.
         "--unsafe-no-fsync",
+        # A lone member elects itself after three heartbeats. At the default of 100 ms each, the API server would find
+        # etcd not yet serving, and try again only a second later.
+        "--heartbeat-interval=10",
+        "--election-timeout=100",
         "--log-level=warn",
     ]
 
@@ -164,7 +169,10 @@ def _kube_controller_manager(layout: Layout, state: State) -> list[str]:
         f"--root-ca-file={layout.pki / 'ca.crt'}",
         f"--service-account-private-key-file={layout.pki / 'service-account.key'}",
         "--use-service-account-credentials",
-        f"--node-monitor-grace-period={_LEASE_SECONDS}s",
+        f"--node-monitor-grace-period={_HEARTBEAT_GRACE}",
+        # It tells kubelets, by annotations of nodes, how long to cache Secrets: as the nodes come to a thousand, one more
+        # write for each node and step.
+        "--controllers=*,-ttl-controller",
         "--concurrent-deployment-syncs=20",
         "--concurrent-replicaset-syncs=20",
         "--concurrent-statefulset-syncs=20",
@@ -198,7 +206,7 @@ def _kwok(_layout: Layout, state: State) -> list[str]:
     cidr = f"10.{128 + state.starts % 128}.0.0/16"
     return [
         f"--manage-nodes-with-annotation-selector={labels.KWOK_NODE}={labels.KWOK_NODE_VALUE}",
-        f"--node-lease-duration-seconds={_LEASE_SECONDS}",
+        "--node-lease-duration-seconds=0",
         f"--server-address={LOOPBACK}:{state.ports[Part.KWOK]}",
         f"--cidr={cidr}",
         *(f"--config={path}" for path in sorted(_CONFIGURATION.glob("*.yaml"))),
