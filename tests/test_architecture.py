@@ -108,7 +108,7 @@ def test_clouds_sdks_belong_to_their_platform_and_platforms_to_themselves(path: 
             assert name.split(".")[1] not in set(PLATFORMS) - {own}
 
 
-@pytest.mark.parametrize("path", filter(is_pulumi_free, MODULES), ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize("path", [*filter(is_pulumi_free, MODULES)], ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_modules_that_need_no_pulumi_import_none(path: Path) -> None:
     heads = {name.split(".")[0] for name in imports(path, at_run_time_only=True)}
     assert not heads & {"pulumi", "pulumi_kubernetes", "pulumi_aws", "pulumi_gcp", "pulumi_command"}

@@ -132,6 +132,12 @@ def _full_disk() -> OSError:
         (_full_disk(), 1, f"error: No space left on device; {_SPACE}\n"),
         (PermissionError(errno.EACCES, "Permission denied", "/x"), 1, f"error: /x: Permission denied; {_SPACE}\n"),
         (
+            ModuleNotFoundError("No module named 'cryptography'", name="cryptography"),
+            1,
+            "error: the package cryptography isn't installed, which the sandbox needs; "
+            'pip install "gpu-clusters[sandbox]"\n',
+        ),
+        (
             ValueError("odd\n[red]value"),
             1,
             "error: this is a fault in gpu-clusters: ValueError: odd [red]value; "

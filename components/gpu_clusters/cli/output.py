@@ -83,7 +83,7 @@ def errors_as_json(json_output: bool) -> Generator[None, None, None]:
     """
     try:
         yield
-    except (GpuClustersError, OSError) as error:
+    except (GpuClustersError, OSError, ModuleNotFoundError) as error:
         explained = _explained(error)
         if json_output and isinstance(explained, GpuClustersError):
             print_json({"errors": _error_objects(explained)})
@@ -91,7 +91,13 @@ def errors_as_json(json_output: bool) -> Generator[None, None, None]:
 
 
 def _explained(error: Exception) -> Exception:
-    """A full disk and the like as an error with a remedy; anything else as it is."""
+    """A full disk, a part of the distribution that isn't installed and the like, with a remedy; else as it is."""
+    from gpu_clusters.toolchain.diagnosis import SANDBOX_PACKAGES
+
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in SANDBOX_PACKAGES:
+        return OperationError(
+            f"the package {error.name} isn't installed, which the sandbox needs", 'pip install "gpu-clusters[sandbox]"'
+        )
     if not isinstance(error, OSError) or not (error.filename or error.errno in _MACHINE_ERRORS):
         return error
     where = f"{error.filename}: " if error.filename else ""

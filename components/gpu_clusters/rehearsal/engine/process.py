@@ -17,6 +17,10 @@ from pulumi.automation.errors import create_command_error
 from semver import VersionInfo
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
+# Before a run the engine otherwise fetches the plugin of every installed provider SDK, used, attached or neither: many MB,
+# or, without a network, five attempts in three seconds. A plugin that is needed and missing is still fetched.
+_NO_PREPARATION = "--skip-plugin-pre-install"
+_PREPARED = frozenset({"up", "preview", "refresh", "destroy"})
 #: Reads until its parent says that all is well; if the parent is gone instead, the engine is told to finish.
 _WATCH = 'read -r _ || kill -INT "$1"'
 
@@ -60,10 +64,11 @@ class EngineCommand(PulumiCommand):
         """
         if self.interrupted:
             raise KeyboardInterrupt
+        options = [_NO_PREPARATION] if args[0] in _PREPARED else []
         environment = os.environ | additional_env | {"PULUMI_AUTOMATION_API": "true"}
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
             process = subprocess.Popen(
-                [self.command, "--non-interactive", *args],
+                [self.command, "--non-interactive", *args, *options],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=errors,
