@@ -25,12 +25,11 @@ $(READY): pyproject.toml uv.lock | $(UV)
 .uv/bin/uv:
 	scripts/get-uv $(PYTHON)
 
-toolchain: $(READY) ## Build the engine and the control plane where they are missing (8 minutes on 2 cores)
-	$(BIN)/gpu-clusters doctor --build
-
-up: $(READY) ## Bring the sandbox and the stack up: make up STACK=sandbox
-	@# All programs in one go, so that they share what they download.
+# All programs in one go, so that they share what they download.
+toolchain: $(READY) ## Build the engine and the control plane where they are missing (10 minutes on 2 cores)
 	@$(BIN)/gpu-clusters doctor --build >/dev/null
+
+up: toolchain ## Bring the sandbox and the stack up: make up STACK=sandbox
 	$(BIN)/gpu-clusters sandbox start
 	$(BIN)/gpu-clusters up --stack $(STACK)
 
@@ -38,7 +37,7 @@ down: $(READY) ## Take the stack and the sandbox down, with their data
 	$(BIN)/gpu-clusters destroy --stack $(STACK) --remove
 	$(BIN)/gpu-clusters sandbox stop --delete-data
 
-test: $(READY) ## Run the tests, without the slow ones
+test: toolchain ## Run the tests, without the slow ones
 	$(BIN)/pytest -m "not slow"
 
 test-slow: toolchain ## Run the slow tests only, on the real engine and control plane
@@ -51,7 +50,7 @@ check: $(READY) ## Lint, formatting, types
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 
-bench: $(READY) ## Measure
+bench: toolchain ## Measure
 	$(BIN)/python benchmarks/run.py
 
 clean: ## Remove what was set up here; built programs stay in the user's cache folder
