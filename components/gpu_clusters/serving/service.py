@@ -115,8 +115,8 @@ class LlmService(pulumi.ComponentResource):
                     self,
                     ProblemId.ROLLOUT_GAP,
                     Severity.WARNING,
-                    "a roll-out stops the only replica before the new one is ready, for there are no "
-                    f"{self._plan.gpus} GPUs to spare: no answers for up to "
+                    "a roll-out stops the only replica before the new one is ready, for want of "
+                    f"{self._plan.gpus} spare {self._args.gpu.facts.name}: no answers for up to "
                     f"{self._plan.startup_budget_seconds} seconds",
                     f"raise the tenant's quota and the pool by {self._plan.gpus} {self._args.gpu.facts.name}, "
                     "or run two replicas",
