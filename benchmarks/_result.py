@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,3 +32,8 @@ class Result:
         if self.aim is None:
             return None
         return self.value <= self.aim if self.better == "lower" else self.value >= self.aim
+
+
+def machine() -> str:
+    """This machine and how busy it is; asked before measuring, for what is measured is load itself."""
+    return f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} beforehand"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 
 import bench_imports
 import bench_library
 import bench_sandbox
 import bench_up
+from _result import machine
 from rich.console import Console
 from rich.table import Table
 
@@ -24,13 +23,13 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[*_PARTS, []], help="default: all")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     options = parser.parse_args()
+    measured_on = machine()
     found = [result for part in options.parts or _PARTS for result in _PARTS[part].results()]
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     if options.json:
         rows = [{"name": r.name, "value": r.value, "unit": r.unit, "aim": r.aim, "met": r.met} for r in found]
-        sys.stdout.write(json.dumps({"machine": machine, "results": rows}, indent=2) + "\n")
+        sys.stdout.write(json.dumps({"machine": measured_on, "results": rows}, indent=2) + "\n")
         return
-    table = Table("measured", "value", "aim", "", title=machine, box=None)
+    table = Table("measured", "value", "aim", "", title=measured_on, box=None)
     for result in found:
         aim = "" if result.aim is None else f"{result.aim:g} {result.unit}"
         met = {None: "", True: "[green]met[/]", False: "[red]missed[/]"}[result.met]

@@ -170,8 +170,8 @@ def _kube_controller_manager(layout: Layout, state: State) -> list[str]:
         f"--service-account-private-key-file={layout.pki / 'service-account.key'}",
         "--use-service-account-credentials",
         f"--node-monitor-grace-period={_HEARTBEAT_GRACE}",
-        # It tells kubelets, by annotations of nodes, how long to cache Secrets: as the nodes come to a thousand, one more
-        # write for each node and step.
+        # Its annotations tell kubelets how long to cache Secrets, and cost a write for every node whenever their
+        # number passes 100, 500 and 1,000.
         "--controllers=*,-ttl-controller",
         "--concurrent-deployment-syncs=20",
         "--concurrent-replicaset-syncs=20",

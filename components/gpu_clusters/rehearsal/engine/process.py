@@ -17,7 +17,7 @@ from pulumi.automation.errors import create_command_error
 from semver import VersionInfo
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
-# Before a run the engine otherwise fetches the plugin of every installed provider SDK, used, attached or neither: many MB,
+# Otherwise the engine first fetches the plugin of every installed provider SDK, used, attached or neither: many MB,
 # or, without a network, five attempts in three seconds. A plugin that is needed and missing is still fetched.
 _NO_PREPARATION = "--skip-plugin-pre-install"
 _PREPARED = frozenset({"up", "preview", "refresh", "destroy"})
