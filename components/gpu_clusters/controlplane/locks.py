@@ -47,7 +47,11 @@ def remove_unused(folder: Path, is_used: Callable[[Path], bool]) -> None:
     Args:
         is_used: whether a lock belongs to something that is there; asked while the lock is held.
     """
-    for path in folder.glob("*.lock"):
+    paths: list[Path] = []
+    # Another process may remove the folder while it is read.
+    with contextlib.suppress(FileNotFoundError):
+        paths = sorted(folder.glob("*.lock"))
+    for path in paths:
         handle = lock_file(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if handle is not None:
             try:
