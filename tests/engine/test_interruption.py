@@ -68,7 +68,7 @@ def test_up_killed_at_ten_random_points_converges_each_time_without_orphan_or_du
 
 def test_up_killed_with_its_engine_in_the_midst_of_creating_converges(project: Project, api: Api) -> None:
     running = _up(project, 0)
-    running.wait_for("created          kubernetes:core/v1:ConfigMap")
+    running.wait_for("created    ConfigMap")
     running.kill(with_engine=True)
     ended = project.run("up", "--stack", "sandbox", generation=1)
     assert "removed the lock of an engine that was killed" in ended.err
@@ -77,7 +77,7 @@ def test_up_killed_with_its_engine_in_the_midst_of_creating_converges(project: P
 
 def test_ctrl_c_ends_what_runs_and_the_next_up_goes_on(project: Project, api: Api) -> None:
     running = _up(project, 0)
-    running.wait_for("created          kubernetes:core/v1:Namespace")
+    running.wait_for("created    Namespace")
     os.killpg(running.process.pid, signal.SIGINT)
     ended = running.end()
     assert ended.code == 130
@@ -101,7 +101,7 @@ def test_a_second_run_on_the_same_stack_is_refused_and_harms_nothing(project: Pr
 
 def test_up_survives_that_the_api_server_is_killed_and_restarted(project: Project, api: Api, sandbox: Sandbox) -> None:
     running = _up(project, 0)
-    running.wait_for("created          kubernetes:core/v1:Namespace")
+    running.wait_for("created    Namespace")
     (server,) = (part.pid for part in sandbox.status().parts if part.name == "kube-apiserver")
     assert server is not None
     os.kill(server, signal.SIGKILL)
