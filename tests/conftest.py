@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,16 @@ def recorded_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
 def root() -> Path:
     """The project's folder."""
     return Path(__file__).parents[1]
+
+
+def pytest_collection() -> None:
+    """Collect no garbage while pytest parses the tests.
+
+    A finalizer that parses as well, such as one that shows a traceback, makes CPython 3.11 up to 3.11.8 fail with
+    "AST constructor recursion depth mismatch" (python/cpython issue 106905).
+    """
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()

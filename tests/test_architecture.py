@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,7 +73,12 @@ def is_pulumi_free(path: Path) -> bool:
 
 @cache
 def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
+    # For the reason that conftest.py gives, no finalizer may run meanwhile.
+    gc.disable()
+    try:
+        return ast.parse(path.read_text())
+    finally:
+        gc.enable()
 
 
 def imports(path: Path, *, at_run_time_only: bool = False) -> Iterator[str]:

@@ -90,7 +90,8 @@ def workspace(stack: Stack, *, own_home: bool, say: Callable[[str], None]) -> Ge
                 f"the state folder {state_dir()} can't be used: {error}",
                 f"make it writable and see that the disk isn't full, or name another in {STATE_VARIABLE}",
             ) from None
-        environment["PULUMI_BACKEND_URL"] = _backend().as_uri()
+        # Without sidecar files of metadata: one that a kill has cut off would make the state unreadable.
+        environment["PULUMI_BACKEND_URL"] = f"{_backend().as_uri()}?metadata=skip"
         if own_home:
             environment["PULUMI_HOME"] = str(_home())
         yield Workspace(place, environment, _state(stack))
