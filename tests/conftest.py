@@ -32,7 +32,7 @@ def root() -> Path:
 def pytest_collection() -> None:
     """Collect no garbage while pytest parses the tests.
 
-    A finalizer that parses as well, such as one that shows a traceback, makes CPython 3.11 up to 3.11.8 fail with
+    A finalizer that parses as well, such as one that shows a traceback, makes some releases of CPython 3.11 fail with
     "AST constructor recursion depth mismatch" (python/cpython issue 106905).
     """
     gc.disable()
