@@ -72,9 +72,14 @@ def _show_plan(stack: Stack, engine: Engine) -> None:
 
 def _say_how_on(stack: Stack) -> None:
     from gpu_clusters.controlplane import Sandbox
+    from gpu_clusters.toolchain import Located, Program, locate
 
+    found = locate(Program.KUBECTL)
+    kubectl = found.path if isinstance(found, Located) and found.source != "PATH" else "kubectl"
     sandbox = stack.sandbox or ""
     name = "" if sandbox == "default" else f" --name {sandbox}"
-    messages.print(f"look further:  kubectl --kubeconfig {Sandbox(sandbox).kubeconfig_path} get pods -A", markup=False)
+    messages.print(
+        f"look further:  {kubectl} --kubeconfig {Sandbox(sandbox).kubeconfig_path} get pods -A", markup=False
+    )
     messages.print(f"take it down:  gpu-clusters destroy --stack {stack.name} --remove", markup=False)
     messages.print(f"               gpu-clusters sandbox stop{name} --delete-data", markup=False)
