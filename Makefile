@@ -32,6 +32,7 @@ toolchain: $(READY) ## Build the engine and the control plane where they are mis
 up: toolchain ## Bring the sandbox and the stack up: make up STACK=sandbox
 	$(BIN)/gpu-clusters sandbox start
 	$(BIN)/gpu-clusters up --stack $(STACK)
+	@echo "               or both at once: make down" >&2
 
 down: $(READY) ## Take the stack and the sandbox down, with their data
 	$(BIN)/gpu-clusters destroy --stack $(STACK) --remove
