@@ -189,7 +189,7 @@ def test_what_the_engine_adds_to_the_copy_of_a_stack_file_is_kept_and_the_file_i
         assert place.environment == {
             "PULUMI_SKIP_UPDATE_CHECK": "1",
             "PULUMI_CONFIG_PASSPHRASE": "",
-            "PULUMI_BACKEND_URL": (state / "backend").as_uri(),
+            "PULUMI_BACKEND_URL": f"{(state / 'backend').as_uri()}?metadata=skip",
             "PULUMI_HOME": str(state / "pulumi-home"),
         }
     with workspace(stack, own_home=True, say=lambda _: None) as place:
