@@ -142,7 +142,7 @@ def _validate(self: object) -> None:
     # Checks that go beyond types may rely on them, so they wait until the types hold.
     problems = problems or list(own_problems(self))
     if problems:
-        raise ConfigErrors(error.under("") for error in problems)
+        raise ConfigErrors(problems)
 
 
 @cache

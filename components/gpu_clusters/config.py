@@ -99,6 +99,7 @@ class StackArgs:
 
     def _service_problems(self) -> Iterator[ConfigError]:
         claims = {tenant.name: Claims(tenant.gpus) for tenant in self.namespaces}
+        is_cluster_wrong = any(tree_problems(self.cluster))
         for index, service in enumerate(self.services):
             path = f"services[{index}]"
             if service.namespace not in claims:
@@ -110,7 +111,7 @@ class StackArgs:
                     id=ProblemId.UNKNOWN_REFERENCE,
                 )
             # A plan made of figures that are wrong themselves would only add errors that aren't there.
-            if any(tree_problems(service)) or any(tree_problems(self.cluster)):
+            if is_cluster_wrong or any(tree_problems(service)):
                 continue
             try:
                 gpus = plan(service, self.cluster.gpu_pools).gpus

@@ -11,6 +11,7 @@ from gpu_clusters.errors import ConfigErrors, ProblemId
 from gpu_clusters.findings import Severity, report
 from gpu_clusters.namespaces.args import LlmNamespaceArgs, gpu_problems, quota, tenant_name_problems
 from gpu_clusters.namespaces.claims import Claims
+from gpu_clusters.namespaces.metadata import metadata
 from gpu_clusters.namespaces.network import allow_dns, default_deny
 from gpu_clusters.namespaces.rbac import roles
 
@@ -50,11 +51,10 @@ class LlmNamespace(pulumi.ComponentResource):
         self.args = args
         self.cluster = cluster
         self.claims = Claims(args.gpus)
-        self.opts = pulumi.ResourceOptions(parent=self, provider=cluster.kubernetes)
         namespace = k8s.core.v1.Namespace(
             f"{name}-namespace",
             metadata=k8s.meta.v1.ObjectMetaArgs(name=name, labels=_labels(name, args.pod_security_version)),
-            opts=self.opts,
+            opts=pulumi.ResourceOptions(parent=self, provider=cluster.kubernetes),
         )
         self.namespace = namespace.metadata.name
         self._fill(name, pulumi.ResourceOptions(parent=self, provider=cluster.kubernetes, depends_on=[namespace]))
@@ -65,13 +65,13 @@ class LlmNamespace(pulumi.ComponentResource):
         """Everything inside the namespace; by its plain name, so that a preview shows it before it exists."""
         k8s.core.v1.ResourceQuota(
             f"{name}-quota",
-            metadata=_metadata("tenant", name),
+            metadata=metadata("tenant", name),
             spec=k8s.core.v1.ResourceQuotaSpecArgs(hard=quota(self.args, self.cluster)),
             opts=opts,
         )
         k8s.core.v1.LimitRange(
             f"{name}-limits",
-            metadata=_metadata("tenant", name),
+            metadata=metadata("tenant", name),
             spec=k8s.core.v1.LimitRangeSpecArgs(
                 limits=[
                     k8s.core.v1.LimitRangeItemArgs(
@@ -87,7 +87,7 @@ class LlmNamespace(pulumi.ComponentResource):
         allow_dns(name, name, self.cluster.platform, opts)
         k8s.core.v1.ServiceAccount(
             f"{name}-service-account",
-            metadata=_metadata(SERVICE_ACCOUNT, name),
+            metadata=metadata(SERVICE_ACCOUNT, name),
             automount_service_account_token=False,
             opts=opts,
         )
@@ -119,9 +119,3 @@ def _labels(name: str, version: str) -> dict[str, str]:
     levels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
     versions = {f"pod-security.kubernetes.io/{mode}-version": version for mode in ("enforce", "audit", "warn")}
     return {labels.MANAGED_BY: labels.MANAGED_BY_VALUE, labels.TENANT: name, **levels, **versions}
-
-
-def _metadata(name: str, namespace: str) -> k8s.meta.v1.ObjectMetaArgs:
-    return k8s.meta.v1.ObjectMetaArgs(
-        name=name, namespace=namespace, labels={labels.MANAGED_BY: labels.MANAGED_BY_VALUE}
-    )

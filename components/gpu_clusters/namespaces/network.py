@@ -5,8 +5,8 @@ from __future__ import annotations
 import pulumi
 import pulumi_kubernetes as k8s
 
-from gpu_clusters import labels
 from gpu_clusters.cluster import Platform
+from gpu_clusters.namespaces.metadata import metadata
 
 _DNS_PORT = 53
 
@@ -15,7 +15,7 @@ def default_deny(name: str, namespace: str, opts: pulumi.ResourceOptions) -> Non
     """No pod of the namespace is reached or reaches anything, until another policy allows it."""
     k8s.networking.v1.NetworkPolicy(
         f"{name}-default-deny",
-        metadata=_metadata("default-deny", namespace),
+        metadata=metadata("default-deny", namespace),
         spec=k8s.networking.v1.NetworkPolicySpecArgs(
             pod_selector=k8s.meta.v1.LabelSelectorArgs(), policy_types=["Ingress", "Egress"]
         ),
@@ -28,7 +28,7 @@ def allow_dns(name: str, namespace: str, platform: Platform, opts: pulumi.Resour
     networking = k8s.networking.v1
     k8s.networking.v1.NetworkPolicy(
         f"{name}-allow-dns",
-        metadata=_metadata("allow-dns", namespace),
+        metadata=metadata("allow-dns", namespace),
         spec=networking.NetworkPolicySpecArgs(
             pod_selector=k8s.meta.v1.LabelSelectorArgs(),
             policy_types=["Egress"],
@@ -50,10 +50,4 @@ def allow_dns(name: str, namespace: str, platform: Platform, opts: pulumi.Resour
             ],
         ),
         opts=opts,
-    )
-
-
-def _metadata(name: str, namespace: str) -> k8s.meta.v1.ObjectMetaArgs:
-    return k8s.meta.v1.ObjectMetaArgs(
-        name=name, namespace=namespace, labels={labels.MANAGED_BY: labels.MANAGED_BY_VALUE}
     )

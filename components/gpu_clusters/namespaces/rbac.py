@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_kubernetes as k8s
 
-from gpu_clusters import labels
+from gpu_clusters.namespaces.metadata import metadata
 
 _LOOK = ["get", "list", "watch"]
 
@@ -52,12 +52,10 @@ def roles(
 ) -> None:
     """The roles `viewer` and `operator`, each bound to its groups; without groups a role is there to be bound later."""
     for role, groups in (("viewer", viewers), ("operator", operators)):
-        metadata = k8s.meta.v1.ObjectMetaArgs(
-            name=f"llm-{role}", namespace=namespace, labels={labels.MANAGED_BY: labels.MANAGED_BY_VALUE}
-        )
+        named = metadata(f"llm-{role}", namespace)
         k8s.rbac.v1.Role(
             f"{name}-{role}",
-            metadata=metadata,
+            metadata=named,
             rules=[
                 k8s.rbac.v1.PolicyRuleArgs(api_groups=[group], resources=resources, verbs=verbs)
                 for group, resources, verbs in RULES[role]
@@ -67,7 +65,7 @@ def roles(
         if groups:
             k8s.rbac.v1.RoleBinding(
                 f"{name}-{role}-binding",
-                metadata=metadata,
+                metadata=named,
                 role_ref=k8s.rbac.v1.RoleRefArgs(
                     api_group="rbac.authorization.k8s.io", kind="Role", name=f"llm-{role}"
                 ),

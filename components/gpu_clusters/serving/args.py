@@ -90,8 +90,7 @@ class LlmServiceArgs:
             yield ConfigError(
                 "model", f"{self.model!r} is not a model id", "write it as on Hugging Face, `organisation/model`"
             )
-        if not 0.1 <= self.gpu_memory_utilization <= 1:
-            yield from range_problems("gpu_memory_utilization", self.gpu_memory_utilization, 0.1, 1)
+        yield from range_problems("gpu_memory_utilization", self.gpu_memory_utilization, 0.1, 1)
         if self.weights_gib is not None and self.weights_gib <= 0:
             yield ConfigError("weights_gib", f"{self.weights_gib} is not a size", "give the checkpoint's size in GiB")
         for name in (
