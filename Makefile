@@ -19,7 +19,7 @@ help: ## Show this list
 setup: $(READY) ## Install the library and its tools into .venv
 
 $(READY): pyproject.toml uv.lock | $(UV)
-	$(UV) sync --frozen --extra sandbox
+	$(UV) sync --frozen --extra sandbox --extra eks
 	@touch $@
 
 .uv/bin/uv:
