@@ -16,6 +16,7 @@ ANSWERS = {
     Program.KUBECTL: "Client Version: v{}\\nKustomize Version: v5.8.1",
     Program.KWOK: "kwok version v{} go1.26.0 (linux/amd64)",
     Program.PULUMI: "v{}",
+    Program.HELM: "v{}",
 }
 
 # Takes $FAKE_GO: `fail`; `slow`, which takes two seconds; `hang`, which takes a minute, and starts a process of its own

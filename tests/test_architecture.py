@@ -49,7 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_loading": {"_hints", "_refusals", "_yaml"},
     "config": {"_hints", "_loading", "_yaml", "eks", "namespaces", "sandbox", "serving"},
     "stack": {"_hints", "cluster", "config", "eks", "namespaces", "sandbox", "serving"},
-    "rehearsal": {"config", "controlplane", "kube", "stack", "toolchain"},
+    "rehearsal": {"config", "controlplane", "eks", "findings", "kube", "stack", "toolchain"},
     "cli": {"config", "controlplane", "rehearsal", "toolchain"},
     "__init__": {"cluster", "findings", "images", "namespaces", "policies", "pools", "serving"},
 }
@@ -58,7 +58,11 @@ NO_PULUMI = (
     *("data", "errors", "gpus", "images", "kube", "labels", "pools", "priorities", "toolchain"),
 )
 #: Modules of parts that are free of Pulumi, though the part is not.
-NO_PULUMI_MODULES = ("args", "machines", "choice", "claims", "models", "plan", "sizing")
+NO_PULUMI_MODULES = (
+    *("args", "machines", "choice", "claims", "models", "plan", "sizing"),
+    *("access_entries", "addresses", "autoscaling", "karpenter_policies", "networks", "node_pools", "regions"),
+    *("cluster_checks", "fabric", "machine_checks", "pool_checks", "pool_facts", "pools", "quotas", "userdata"),
+)
 EXTRAS = {"pulumi_aws": "eks", "pulumi_gcp": "gke", "pulumi_command": "onprem"}
 _HEAVY = ("pulumi", "pydantic", "urllib3", "grpc", "cryptography")
 

@@ -53,8 +53,14 @@ def test_a_whole_stack_is_read_into_typed_objects(tmp_path: Path) -> None:
         ("a: [", ["1: it is not YAML: expected the node content, but found '<stream end>'; mend the file"]),
         ("- 1\n", ["config: there is no mapping `config` in it; describe the stack there"]),
         ("a: &a [*a]\n", ["it refers to itself; mend the file"]),
-        ("config: { gpu-clusters:namespaces: [] }", ["1: cluster: it is required; add it: a mapping with platform"]),
-        ("config:\n  gpu-clusters:cluster: { platform: moon }", ["2: cluster.platform: 'moon' is not to be had here;"]),
+        (
+            "config: { gpu-clusters:namespaces: [] }",
+            ["1: cluster: it is required; add it: a mapping with `platform`, one of eks, s"],
+        ),
+        (
+            "config:\n  gpu-clusters:cluster: { platform: moon }",
+            ["2: cluster.platform: there is no platform 'moon'; use `platform:` with one of eks, sandbox"],
+        ),
         (
             "config:\n  gpu-clusters:cluster: { platform: sandbox }\n  gpu-clusters:cluster: 1",
             ["3: config.gpu-clusters:cluster: the key stands on line 2 already, and the later one would hide it;"],

@@ -73,13 +73,24 @@ def test_the_text_says_a_shared_remedy_once_and_ends_with_the_answer(machine: Ma
     assert output.endswith("Pulumi engine: missing\nThe sandbox cannot run yet.\n")
 
 
-def test_build_builds_what_is_missing(machine: Machine) -> None:
+def test_build_builds_what_the_sandbox_needs(machine: Machine) -> None:
     machine.install_go()
     code, output = _doctor("--build", "--json")
     document = json.loads(output)
     assert (code, document["ready"], document["engine"]) == (0, True, "built")
-    assert {part["source"] for part in document["programs"]} == {"cache"}
+    assert {part["name"]: part["source"] for part in document["programs"]} == {
+        program.value: "cache" if program in BASE else None for program in RECIPES
+    }
     assert len(machine.builds()) == len(BASE)
+
+
+def test_helm_is_optional(machine: Machine) -> None:
+    for program in BASE:
+        fake_program(machine.bin, program, str(RECIPES[program].version))
+    code, output = _doctor("--json")
+    (part,) = [part for part in json.loads(output)["programs"] if part["name"] == "helm"]
+    assert (code, part["status"], part["needed"]) == (0, "missing", False)
+    assert part["remedy"].startswith("a rehearsal of a stack that needs it builds it; or put the program on PATH")
 
 
 def test_a_missing_package_makes_it_not_ready_and_names_the_extra(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, Union, cast
 
-from gpu_clusters._spec import camel, spec_hints
+from gpu_clusters._spec import ByKind, camel, spec_hints
 from gpu_clusters._yaml import Location
 
 
@@ -60,8 +60,19 @@ def place(cls: type, loc: tuple[str | int, ...]) -> Place:
 
 
 def kinds(hint: object) -> list[str]:
-    """The values of `kind` in a union that is told apart by it."""
+    """The values of the field that tells a union's specs apart."""
     return list(_arms(hint) or {})
+
+
+def told_by(hint: object) -> str:
+    """The field that tells a union's specs apart."""
+    if typing.get_origin(hint) is Annotated:
+        marks = [mark for mark in typing.get_args(hint)[1:] if isinstance(mark, ByKind)]
+        return marks[0].field if marks else told_by(typing.get_args(hint)[0])
+    if typing.get_origin(hint) in (Union, types.UnionType):
+        annotated = [arm for arm in typing.get_args(hint) if typing.get_origin(arm) is Annotated]
+        return told_by(annotated[0]) if annotated else "kind"
+    return "kind"
 
 
 def _bare(hint: object) -> object:
@@ -87,9 +98,10 @@ def _arms(hint: object) -> dict[str, object] | None:
     union = _bare(hint)
     if typing.get_origin(union) not in (Union, types.UnionType):
         return None
+    field = told_by(hint)
     found: dict[str, object] = {}
     for arm in typing.get_args(union):
-        kind = spec_hints(cast(type, arm)).get("kind") if hasattr(arm, "__pydantic_config__") else None
+        kind = spec_hints(cast(type, arm)).get(field) if hasattr(arm, "__pydantic_config__") else None
         if typing.get_origin(kind) is Literal:
             found[str(typing.get_args(kind)[0])] = arm
     return found or None

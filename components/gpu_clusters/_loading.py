@@ -139,7 +139,8 @@ class _Conversion(Generic[T]):
         where = place(self._cls, detail["loc"])
         original = self.original(where.location)
         if original not in self._cut:
-            self.problems.append((original, explain(detail["type"], detail["input"], where)))
+            error = explain(detail["type"], detail["input"], where)
+            self.problems.append(((*original, *_location(error.path)), error))
             self._cut.add(original)
         if detail["type"] != "missing":
             return where.location

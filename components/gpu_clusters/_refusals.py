@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from gpu_clusters._hints import Place, field_names, kinds
+from gpu_clusters._hints import Place, field_names, kinds, told_by
 from gpu_clusters._spec import camel, describe, required_fields
 from gpu_clusters.errors import ConfigError, ProblemId
 from gpu_clusters.gpus import Gpu, nearest
 
 
 def explain(kind: str, value: object, where: Place) -> ConfigError:
-    """A ConfigError without place for a refusal.
+    """A ConfigError for a refusal; its path, if it has one, is below where the refusal was.
 
     Args:
         kind: pydantic's name of it, e.g. `int_type`.
@@ -43,12 +43,14 @@ def unknown(name: str, known: Sequence[str]) -> ConfigError:
 
 
 def _wrong_kind(value: object, where: Place) -> ConfigError:
-    known = kinds(where.hint)
-    got = value.get("kind") if isinstance(value, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    problem = "it names no `kind`" if got is None else f"there is no kind {got!r}"
+    known, field = kinds(where.hint), told_by(where.hint)
+    got = value.get(field) if isinstance(value, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    problem = f"it names no `{field}`" if got is None else f"there is no {field} {got!r}"
     near = get_close_matches(str(got), known, n=1)  # pyright: ignore[reportUnknownArgumentType]
-    remedy = f"did you mean {near[0]}?" if near else f"use `kind:` with one of {', '.join(known)}"
-    return ConfigError("", problem, remedy, id=ProblemId.INVALID_VALUE)
+    remedy = f"did you mean {near[0]}?" if near else f"use `{field}:` with one of {', '.join(known)}"
+    # A field that tells apart more than the kind of a small mapping has a line of its own.
+    path = "" if got is None or field == "kind" else field
+    return ConfigError(path, problem, remedy, id=ProblemId.INVALID_VALUE)
 
 
 def _unknown_gpu(name: str) -> ConfigError:
@@ -63,7 +65,7 @@ def _words(where: Place) -> str:
         required = [camel(name) for name in required_fields(hint)]
         return f"a mapping with {', '.join(required or field_names(hint)[:4])}"
     if kinds(hint):
-        return f"a mapping with `kind`, one of {', '.join(kinds(hint))}"
+        return f"a mapping with `{told_by(hint)}`, one of {', '.join(kinds(hint))}"
     return describe(hint)
 
 

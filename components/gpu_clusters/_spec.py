@@ -43,12 +43,19 @@ def spec(cls: type[T]) -> type[T]:
 
 
 class ByKind:
-    """Marks a union of specs that are told apart by their field `kind`: `Annotated[Spot | Reservation, ByKind()]`."""
+    """Marks a union of specs that one field tells apart: `Annotated[Spot | Reservation, ByKind()]`.
+
+    Args:
+        field: that field, a Literal in each of them. Default `kind`.
+    """
+
+    def __init__(self, field: str = "kind") -> None:
+        self.field = field
 
     def __get_pydantic_core_schema__(self, source: object, handler: object) -> object:
         from pydantic import Field, GetCoreSchemaHandler
 
-        return cast(GetCoreSchemaHandler, handler).generate_schema(Annotated[source, Field(discriminator="kind")])
+        return cast(GetCoreSchemaHandler, handler).generate_schema(Annotated[source, Field(discriminator=self.field)])
 
 
 @contextmanager

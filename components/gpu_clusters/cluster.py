@@ -26,6 +26,8 @@ class Platform:
         supported_devices: the kinds of `DeviceChoice` that pools may name here.
         device_plugin_socket_dir: the kubelet's folder for device plugins on the nodes.
         runtime_class: the RuntimeClass that GPU pods must name, where the container runtime has several.
+        dcgm: who measures the GPUs: `library` installs NVIDIA's DCGM exporter; `platform` brings its own, or has no
+            GPUs that could be measured.
         network_policy: whether something on the cluster enforces NetworkPolicies.
         dns_namespace, dns_labels: the pods that answer DNS.
         metadata_cidrs: link-local addresses of the machine's metadata service, which no pod should reach.
@@ -37,6 +39,7 @@ class Platform:
     supported_devices: tuple[type, ...] = (DevicePlugin,)
     device_plugin_socket_dir: str = "/var/lib/kubelet/device-plugins"
     runtime_class: str | None = None
+    dcgm: Literal["library", "platform"] = "library"
     network_policy: Literal["enforced", "notEnforced"] = "enforced"
     dns_namespace: str = "kube-system"
     dns_labels: dict[str, str] = field(default_factory=lambda: {"k8s-app": "kube-dns"})

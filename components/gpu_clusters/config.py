@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, cast
+from typing import Annotated, Literal, TypeAlias, cast
 
 from gpu_clusters._hints import field_names
 from gpu_clusters._loading import load
-from gpu_clusters._spec import duplicate_problems, name_problems, spec, tree_problems
+from gpu_clusters._spec import ByKind, duplicate_problems, name_problems, spec, tree_problems
 from gpu_clusters._yaml import Document, read
+from gpu_clusters.eks.args import EksClusterArgs
+from gpu_clusters.eks.pools import EksGpuPool
 from gpu_clusters.errors import ConfigError, ConfigErrors, ProblemId
 from gpu_clusters.namespaces.args import LlmNamespaceArgs, gpu_problems, tenant_name_problems
 from gpu_clusters.namespaces.claims import Claim, Claims
@@ -36,6 +38,25 @@ class StackSandbox(SandboxClusterArgs):
     def _problems(self) -> Iterator[ConfigError]:
         yield from name_problems(self.name)
         yield from SandboxClusterArgs._problems(self)
+
+
+@spec
+class StackEks(EksClusterArgs):
+    """The cluster of a stack, on EKS.
+
+    Args:
+        platform: `eks`.
+        name: the cluster's name, at AWS too.
+        gpu_pools: the GPU pools, with EKS's overrides.
+    """
+
+    platform: Literal["eks"]
+    name: str
+    gpu_pools: Sequence[EksGpuPool] = ()
+
+    def _problems(self) -> Iterator[ConfigError]:
+        yield from name_problems(self.name)
+        yield from EksClusterArgs._problems(self)
 
 
 @spec
@@ -71,7 +92,7 @@ class StackService(LlmServiceArgs):
 
 
 #: One member per platform; `platform` tells them apart.
-StackCluster = StackSandbox
+StackCluster: TypeAlias = Annotated[StackEks | StackSandbox, ByKind("platform")]
 
 
 @spec

@@ -46,6 +46,20 @@ class ProblemId(StrEnum):
     POOL_TOO_SMALL = "pool-too-small"
     NETWORK_POLICY_NOT_ENFORCED = "network-policy-not-enforced"
     SHARED_GPU_NOT_ISOLATED = "shared-gpu-not-isolated"
+    MACHINE_UNAVAILABLE = "machine-unavailable"
+    ZONE_UNAVAILABLE = "zone-unavailable"
+    AMI_MISMATCH = "ami-mismatch"
+    NOT_IN_CATALOGUE = "not-in-catalogue"
+    SPOT_NOT_DIVERSIFIED = "spot-not-diversified"
+    CAPACITY_UNCERTAIN = "capacity-uncertain"
+    EFA_UNUSED = "efa-unused"
+    AMI_RELEASE_UNPINNED = "ami-release-unpinned"
+    DISK_TOO_SMALL = "disk-too-small"
+    DEVICE_PLUGIN_MISSING = "device-plugin-missing"
+    ADD_ON_UNPINNED = "add-on-unpinned"
+    KUBERNETES_VERSION = "kubernetes-version"
+    SUBNET_TOO_SMALL = "subnet-too-small"
+    NETWORK_UNCHECKED = "network-unchecked"
 
 
 class GpuClustersError(Exception):

@@ -13,7 +13,9 @@ from gpu_clusters.errors import ConfigError
 class Image(StrEnum):
     """An image that the library runs: a row of `data/images.csv`, pinned to a version whose source is given there."""
 
+    DCGM_EXPORTER = "dcgm-exporter"
     DEVICE_PLUGIN = "device-plugin"
+    EFA_PLUGIN = "efa-plugin"
     VLLM = "vllm"
 
 

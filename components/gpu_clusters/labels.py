@@ -38,3 +38,5 @@ SANDBOX_IMAGE_PULL_ERROR: Final = f"{SANDBOX_DOMAIN}/image-pull-error"
 SANDBOX_EXIT_CODE: Final = f"{SANDBOX_DOMAIN}/exit-code"
 #: On a pod: seconds that it takes to terminate once it is deleted, as a whole number. Default 0.
 SANDBOX_TERMINATION_SECONDS: Final = f"{SANDBOX_DOMAIN}/termination-seconds"
+#: On a simulated node: the version that its kubelet says it has, e.g. `v1.35`. Default: the API server's.
+SANDBOX_KUBELET_VERSION: Final = f"{SANDBOX_DOMAIN}/kubelet-version"

@@ -10,7 +10,7 @@ import yaml
 
 from gpu_clusters._hints import field_names
 from gpu_clusters.cluster import Cluster
-from gpu_clusters.config import PROJECT, StackArgs, StackSandbox, load_stack
+from gpu_clusters.config import PROJECT, StackArgs, StackEks, StackSandbox, load_stack
 from gpu_clusters.errors import GpuClustersError, UsageError
 from gpu_clusters.namespaces.namespace import LlmNamespace
 from gpu_clusters.sandbox.cluster import SandboxCluster
@@ -30,7 +30,12 @@ def build(args: StackArgs) -> Stack:
     """Make the components of a stack."""
     match args.cluster:
         case StackSandbox() as sandbox:
-            cluster = SandboxCluster(sandbox.name, sandbox)
+            cluster: Cluster = SandboxCluster(sandbox.name, sandbox)
+        case StackEks() as eks:
+            # AWS's SDK is an extra, and takes seconds to load.
+            from gpu_clusters.eks.cluster import EksCluster
+
+            cluster = EksCluster(eks.name, eks)
     namespaces = {tenant.name: LlmNamespace(tenant.name, tenant, cluster=cluster) for tenant in args.namespaces}
     services = {
         service.name: LlmService(service.name, service, namespace=namespaces[service.namespace])

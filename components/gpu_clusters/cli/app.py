@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from gpu_clusters.cli import destroy, doctor, preview, refresh, sandbox, up
+from gpu_clusters.cli import destroy, doctor, preview, refresh, rehearse, sandbox, up
 from gpu_clusters.cli.entry import INTERRUPTED, INTERRUPTED_CODE
 from gpu_clusters.cli.output import end, examples, messages
 
@@ -21,6 +21,7 @@ app = typer.Typer(
     epilog=examples(
         "gpu-clusters sandbox start",
         "gpu-clusters up --stack sandbox",
+        "gpu-clusters rehearse --stack sandbox",
         "gpu-clusters destroy --stack sandbox --remove",
         "gpu-clusters sandbox stop --delete-data",
     )
@@ -35,6 +36,7 @@ Exit codes:
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command("up", epilog=up.EXAMPLES)(up.up)
 app.command("preview", epilog=preview.EXAMPLES)(preview.preview)
+app.command("rehearse", epilog=rehearse.EXAMPLES)(rehearse.rehearse)
 app.command("refresh", epilog=refresh.EXAMPLES)(refresh.refresh)
 app.command("destroy", epilog=destroy.EXAMPLES)(destroy.destroy)
 app.add_typer(sandbox.app, name="sandbox")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import tempfile
@@ -20,6 +21,8 @@ from gpu_clusters.controlplane.state import State, load
 from gpu_clusters.controlplane.status import PartStatus, SandboxState, SandboxStatus, tail
 from gpu_clusters.errors import OperationError, UsageError
 
+#: Set to anything, a sandbox whose kubeconfig is asked for is started if it isn't there: in rehearsals.
+ON_DEMAND_VARIABLE: Final = "GPU_CLUSTERS_SANDBOXES_ON_DEMAND"
 # A start on a slow machine under load takes this long at most.
 _LOCK_SECONDS: Final = 180.0
 _STATUS_LINES: Final = 10
@@ -151,6 +154,8 @@ class Sandbox:
         Raises:
             OperationError: the sandbox has never been started.
         """
+        if os.environ.get(ON_DEMAND_VARIABLE):
+            self.start()
         try:
             return self.kubeconfig_path.read_text()
         except OSError:

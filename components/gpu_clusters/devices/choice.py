@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gpu_clusters.cluster import Platform
 from gpu_clusters.errors import ConfigError, ProblemId
-from gpu_clusters.pools import DeviceChoice, DevicePlugin, GpuPool, Mig, Mps, TimeSlicing
+from gpu_clusters.pools import DeviceChoice, DevicePlugin, GpuOperator, GpuPool, Mig, Mps, TimeSlicing
 
 
 def choice(pool: GpuPool, platform: Platform) -> DeviceChoice:
@@ -33,11 +33,30 @@ def choice_problems(pools: Sequence[GpuPool], platform: Platform, path: str = "g
                 "use an NVIDIA GPU, or a platform that brings the plugin",
                 id=ProblemId.GPU_UNAVAILABLE,
             )
+        elif isinstance(chosen, DevicePlugin) and isinstance(pool.sharing, Mps) and not platform.simulated:
+            # The plugin only hands out shares, and waits until the daemon runs. Simulated nodes need none.
+            yield ConfigError(
+                f"{path}[{index}].sharing",
+                "MPS needs NVIDIA's MPS control daemon on the nodes, and the library installs none",
+                "use time-slicing or MIG, or a platform that brings MPS (Bottlerocket on EKS)",
+                id=ProblemId.CONFLICT,
+            )
 
 
 def needs_plugin(pool: GpuPool, platform: Platform) -> bool:
     """Whether the library must install the NVIDIA device plugin on the pool's nodes."""
     return isinstance(choice(pool, platform), DevicePlugin)
+
+
+def measured_pools(pools: Sequence[GpuPool], platform: Platform) -> list[GpuPool]:
+    """The pools whose GPUs the library measures: NVIDIA's, unless the platform or the GPU operator does it."""
+    if platform.dcgm == "platform":
+        return []
+    return [
+        pool
+        for pool in pools
+        if pool.gpu.facts.vendor == "nvidia" and not isinstance(choice(pool, platform), GpuOperator)
+    ]
 
 
 def plugin_environment(pool: GpuPool) -> dict[str, str]:

@@ -10,7 +10,9 @@ import pulumi_kubernetes as k8s
 
 from gpu_clusters import labels
 from gpu_clusters.cluster import Platform
-from gpu_clusters.devices.choice import needs_plugin, plugin_config, plugin_environment
+from gpu_clusters.devices.choice import measured_pools, needs_plugin, plugin_config, plugin_environment
+from gpu_clusters.devices.dcgm import dcgm_exporter
+from gpu_clusters.devices.placement import tolerations
 from gpu_clusters.images import Image, Images
 from gpu_clusters.pools import GpuPool, Mig
 
@@ -19,10 +21,13 @@ NAMESPACE = "gpu-clusters-devices"
 
 
 class DeviceLayer(pulumi.ComponentResource):
-    """The NVIDIA device plugin on the nodes of each pool that needs it: one DaemonSet per pool, and never two plugins.
+    """What the nodes of GPU pools need beside driver and container toolkit.
 
-    Made once per cluster, by the cluster's side. Where the platform brings the plugin (`PlatformManaged`), nothing is
-    made for the pool.
+    The NVIDIA device plugin: one DaemonSet for each pool that needs it, and none where the platform brings one
+    (`PlatformManaged`), so that there are never two on a node. NVIDIA's DCGM exporter for all pools with NVIDIA GPUs,
+    where the platform doesn't measure them itself.
+
+    Made once per cluster, by the cluster's side.
 
     Args:
         pools: the cluster's GPU pools.
@@ -42,7 +47,8 @@ class DeviceLayer(pulumi.ComponentResource):
         super().__init__("gpu-clusters:devices:DeviceLayer", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         served = [pool for pool in pools if needs_plugin(pool, platform)]
-        if served:
+        measured = measured_pools(pools, platform)
+        if served or measured:
             namespace = k8s.core.v1.Namespace(
                 f"{name}-namespace",
                 metadata=k8s.meta.v1.ObjectMetaArgs(
@@ -54,8 +60,11 @@ class DeviceLayer(pulumi.ComponentResource):
                 ),
                 opts=child,
             )
+            in_namespace = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
             for pool in served:
-                _plugin(name, pool, platform, images, pulumi.ResourceOptions(parent=self, depends_on=[namespace]))
+                _plugin(name, pool, platform, images, in_namespace)
+            if measured:
+                dcgm_exporter(name, measured, namespace=NAMESPACE, platform=platform, images=images, opts=in_namespace)
         self.register_outputs({})
 
 
@@ -103,14 +112,7 @@ def _pod(pool: GpuPool, platform: Platform, images: Images, config_map: str | No
         runtime_class_name=platform.runtime_class,
         automount_service_account_token=False,
         node_selector={labels.POOL: pool.name},
-        tolerations=[
-            k8s.core.v1.TolerationArgs(key="CriticalAddonsOnly", operator="Exists"),
-            k8s.core.v1.TolerationArgs(key=labels.GPU_TAINT_KEY, operator="Exists"),
-            *(
-                k8s.core.v1.TolerationArgs(key=taint.key, operator="Exists", effect=taint.effect)
-                for taint in pool.taints
-            ),
-        ],
+        tolerations=tolerations([pool]),
         containers=[
             k8s.core.v1.ContainerArgs(
                 name="plugin",

@@ -44,7 +44,9 @@ class Cluster:
     content: str
 
 
-def parse(kubeconfig: str | Mapping[str, object], *, context: str = "", cluster: str = "") -> Cluster:
+def parse(
+    kubeconfig: str | Mapping[str, object], *, context: str = "", cluster: str = "", will_be_contacted: bool = True
+) -> Cluster:
     """The cluster that a kubeconfig means.
 
     Only what is given counts: the ambient kubeconfig is never read.
@@ -53,6 +55,7 @@ def parse(kubeconfig: str | Mapping[str, object], *, context: str = "", cluster:
         kubeconfig: its content, its path, or the document.
         context: the context's name; default: the current one.
         cluster: the name of another cluster than the context's.
+        will_be_contacted: if not, neither how the server's identity is checked matters, nor files with credentials.
 
     Raises:
         OperationError: it can't be used.
@@ -73,10 +76,10 @@ def parse(kubeconfig: str | Mapping[str, object], *, context: str = "", cluster:
         "current-context": context_name,
     }
     return Cluster(
-        server=_server(settings, cluster_name),
-        authority=_data(settings, "certificate-authority"),
-        certificate=_data(user, "client-certificate"),
-        key=_data(user, "client-key"),
+        server=_server(settings, cluster_name) if will_be_contacted else text(settings, "server").rstrip("/"),
+        authority=_data(settings, "certificate-authority", may_read=will_be_contacted),
+        certificate=_data(user, "client-certificate", may_read=will_be_contacted),
+        key=_data(user, "client-key", may_read=will_be_contacted),
         token=text(user, "token"),
         namespace=text(context_entry, "namespace") or "default",
         sandbox=_sandbox_name(settings),
@@ -120,14 +123,14 @@ def _named(document: Mapping[str, object], section: str, name: str) -> Mapping[s
     raise OperationError(f"the kubeconfig has no entry {name!r} under {section}", _REMEDY)
 
 
-def _data(entry: Mapping[str, object], field: str) -> bytes:
+def _data(entry: Mapping[str, object], field: str, *, may_read: bool) -> bytes:
     inline = text(entry, f"{field}-data")
     if inline:
         try:
             return base64.b64decode(inline, validate=True)
         except (binascii.Error, ValueError) as error:
             raise OperationError(f"the kubeconfig's {field}-data isn't base64", _REMEDY) from error
-    path = text(entry, field)
+    path = text(entry, field) if may_read else ""
     return _read(path).encode() if path else b""
 
 

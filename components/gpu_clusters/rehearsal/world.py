@@ -56,7 +56,8 @@ class SimulatedPool:
         minimum, maximum, desired: numbers of nodes.
         autoscaled: whether an autoscaler may change `desired` between the two others.
         max_unavailable: how many nodes an update takes down at once.
-        surge: how many nodes beyond `desired` an update may use; 0 where it must get by with what is there.
+        surge: how many nodes beyond `desired` an update adds before it takes old ones away, also above `maximum` where
+            the cloud lifts that meanwhile; 0 where it gets by with what is there.
     """
 
     name: str
@@ -96,9 +97,10 @@ class World(Protocol):
     def set_pool(self, server: str, pool: SimulatedPool) -> SimulatedPool:
         """Make the pool so and wait until its nodes are Ready.
 
-        A pool that is there keeps its number of nodes where that is within bounds and `desired` was not changed. A new
-        template rolls it: node by node (`max_unavailable`), each drained by evictions, which PodDisruptionBudgets may
-        block; that, the peak and the gap go to the journal.
+        A pool that is there keeps its number of nodes where that is within bounds and `desired` was not changed. New
+        labels and taints go to the nodes that there are. Any other new template rolls the pool: node by node
+        (`max_unavailable`), each drained by evictions, which PodDisruptionBudgets may block; that, the peak and the
+        gap go to the journal.
 
         Raises:
             OperationError: a budget blocks a drain for longer than the cloud would wait.
@@ -148,7 +150,8 @@ class Rollout:
 
     Attributes:
         nodes: before it began.
-        peak: the most nodes that there were at once; never above the pool's maximum.
+        peak: the most nodes that there were at once. Above the maximum, the update needs capacity that a pool of fixed
+            capacity doesn't have.
         lowest: the fewest Ready nodes at once; `nodes - lowest` is the gap in capacity.
         blocked: drains that a PodDisruptionBudget refused, in the API server's words.
     """
@@ -181,7 +184,7 @@ class Leftover:
 
 @dataclass(slots=True)
 class Journal:
-    """What happens in a rehearsal, written down from many threads. Nothing stands in it twice."""
+    """What happens in a rehearsal, written down from many threads. Nothing but a roll-out stands in it twice."""
 
     scaled: list[Scaled] = field(default_factory=list[Scaled])
     rollouts: list[Rollout] = field(default_factory=list[Rollout])
@@ -196,7 +199,9 @@ class Journal:
             case Scaled():
                 self._add(self.scaled, entry)
             case Rollout():
-                self._add(self.rollouts, entry)
+                # Two of the same pool may go alike.
+                with self._lock:
+                    self.rollouts.append(entry)
             case Unchecked():
                 self._add(self.unchecked, entry)
             case Leftover():

@@ -19,6 +19,7 @@ PLATFORM = Platform(
     devices=DevicePlugin(),
     supported_devices=(DevicePlugin, PlatformManaged),
     network_policy="notEnforced",
+    dcgm="platform",
     simulated=True,
 )
 

@@ -123,7 +123,8 @@ def _program(program: Program) -> Part:
         path = str(found.path)
         return Part(program, Status.FOUND, needed, found.version, path, found.source, found.passed_over)
     by_hand = f"put the program on PATH, or name its file in GPU_CLUSTERS_<PROGRAM>, such as {Program.KUBECTL.variable}"
-    remedy = f"run `{BUILD_COMMAND}`, which builds it; or {by_hand}" if buildable(program) else by_hand
+    built = f"run `{BUILD_COMMAND}`, which builds it" if needed else "a rehearsal of a stack that needs it builds it"
+    remedy = f"{built}; or {by_hand}" if buildable(program) else by_hand
     return Part(program, Status.MISSING, needed, notes=found.reasons, remedy=remedy)
 
 

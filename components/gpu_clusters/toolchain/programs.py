@@ -18,6 +18,7 @@ from gpu_clusters.toolchain.versions import Question, Version
 MODULES: Final = Path(__file__).parent / "modules"
 _STRIPPED: Final = ("-s", "-w")
 _PULUMI_VERSION_VARIABLE: Final = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"
+_HELM_VERSION_VARIABLE: Final = "helm.sh/helm/v3/internal/version.version"
 _KUBERNETES_VERSION_PACKAGE: Final = "k8s.io/component-base/version"
 
 
@@ -31,6 +32,7 @@ class Program(StrEnum):
     KUBE_SCHEDULER = "kube-scheduler"
     KUBECTL = "kubectl"
     KWOK = "kwok"
+    HELM = "helm"
 
     @property
     def variable(self) -> str:
@@ -107,6 +109,7 @@ def _kubernetes(name: str, *, question: Question, skew: int) -> Recipe:
 
 _KUBERNETES_QUESTION: Final = Question(("--version",), "Kubernetes v")
 _PULUMI: Final = Version(3, 246, 0)
+_HELM: Final = Version(3, 22, 0)
 
 #: In the order in which they are built: those of one module follow each other and share what Go has compiled.
 RECIPES: Final[dict[Program, Recipe]] = {
@@ -142,6 +145,17 @@ RECIPES: Final[dict[Program, Recipe]] = {
         reason="`--skip-plugin-pre-install` came with it, which keeps it from asking for plugins that nobody uses",
         ldflags=(f"-X {_PULUMI_VERSION_VARIABLE}=v{_PULUMI}",),
         tags=("osusergo", "grpcnotrace"),
+    ),
+    # Helm 3, not 4, since pulumi-kubernetes itself renders with Helm 3 (pulumi/pulumi-kubernetes#4190).
+    Program.HELM: Recipe(
+        version=_HELM,
+        module="helm",
+        package="helm.sh/helm/v3/cmd/helm",
+        question=Question(("version", "--template", "{{.Version}}"), "v"),
+        minimum=Version(3, 6, 0),
+        reason="`helm template --kube-version` came with it (helm/helm#9040)",
+        ldflags=(f"-X {_HELM_VERSION_VARIABLE}=v{_HELM}",),
+        base=False,
     ),
 }
 

@@ -32,6 +32,11 @@ def remedy(errors: Sequence[ResourceError]) -> str:
     return next((advice for pattern, advice in _REMEDIES if re.search(pattern, text)), _AGAIN)
 
 
+def missing_plugins(errors: Sequence[ResourceError]) -> frozenset[str]:
+    """The packages whose plugins the engine has looked for in vain."""
+    return frozenset(found["name"] for error in errors for found in _PLUGIN.finditer(error.message))
+
+
 def meaningful(errors: Sequence[ResourceError]) -> tuple[ResourceError, ...]:
     """`errors` without those that only say that there are errors."""
     return tuple(error for error in errors if error.message.strip() not in _EMPTY_PHRASES)

@@ -8,7 +8,7 @@ import runpy
 import sys
 import traceback
 from collections.abc import Generator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ from pulumi import RunError
 
 import gpu_clusters
 from gpu_clusters.errors import GpuClustersError, OperationError
+from gpu_clusters.findings import Finding, collected
 from gpu_clusters.rehearsal.engine.project import Project
 
 _LIBRARY: Final = Path(gpu_clusters.__file__).parent
@@ -27,15 +28,24 @@ class Program:
     It runs as `python __main__.py` would in the project's folder, within `surroundings`, which last as long as the
     operation: what an Output applies may run after the program's last line.
 
+    Args:
+        keeps_findings: whether findings are kept for who runs it, rather than shown by the engine.
+
     Attributes:
         error: why it failed the last time, if it did; the engine only gets to see the text of it.
+        findings: of the last time, if they are kept.
     """
 
-    def __init__(self, project: Project) -> None:
-        self._project = project
+    def __init__(self, project: Project, *, keeps_findings: bool = False) -> None:
+        self._project, self._keeps_findings = project, keeps_findings
         self.error: GpuClustersError | None = None
+        self.findings: list[Finding] = []
 
     def __call__(self) -> None:
+        with collected() if self._keeps_findings else nullcontext([]) as self.findings:
+            self._run()
+
+    def _run(self) -> None:
         self.error = None
         path = self._project.program
         try:

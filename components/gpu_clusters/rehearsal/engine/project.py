@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, cast
 
@@ -96,6 +96,14 @@ class Stack:
     name: str
     path: Path
     settings: Mapping[str, object]
+
+    def configured_by(self, file: Path) -> Stack:
+        """The same stack with another file's settings.
+
+        Raises:
+            ConfigErrors: the file can't be read, is empty, or isn't YAML.
+        """
+        return replace(self, path=file, settings=_read(file, "write the stack's `config` into it"))
 
     @property
     def short_name(self) -> str:

@@ -12,6 +12,7 @@ from pulumi import automation
 from pulumi.automation._stack import StackInitMode  # pyright: ignore[reportPrivateUsage] - exported nowhere else
 
 from gpu_clusters.errors import ConfigErrors, GpuClustersError
+from gpu_clusters.findings import Finding
 from gpu_clusters.rehearsal.engine.choice import Engine, ProviderKind
 from gpu_clusters.rehearsal.engine.events import Changes, Listener, Recorder, ResourceError, Step
 from gpu_clusters.rehearsal.engine.failures import complaints, meaningful
@@ -43,15 +44,27 @@ class Ending:
 
 
 class Session:
-    """A stack, an engine and a workspace, ready for one verb."""
+    """A stack, an engine and a workspace, ready for a verb, or for one after the other.
+
+    Args:
+        rehearsed: what fails keeps nothing else from being tried, and findings are kept rather than shown.
+    """
 
     def __init__(
-        self, stack: Stack, engine: Engine, place: Workspace, environment: Mapping[str, str], listener: Listener
+        self,
+        stack: Stack,
+        engine: Engine,
+        place: Workspace,
+        environment: Mapping[str, str],
+        listener: Listener,
+        *,
+        rehearsed: bool = False,
     ) -> None:
         self._place, self._listener = place, listener
-        self._settles = engine.provider is ProviderKind.SIMULATED
-        self._parallel = _SANDBOX_PARALLEL if stack.sandbox else None
-        self._program = Program(stack.project)
+        self._settles = engine.provider is ProviderKind.SIMULATED and not rehearsed
+        self._parallel = _SANDBOX_PARALLEL if stack.sandbox or rehearsed else None
+        self._goes_on = True if rehearsed else None
+        self._program = Program(stack.project, keeps_findings=rehearsed)
         self._command = EngineCommand(engine.program.path, engine.program.version, self._say_interrupted)
         files = _Files(
             work_dir=str(place.directory),
@@ -88,6 +101,25 @@ class Session:
             cause=self._program.error if failed else None,
         )
 
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the program's components found in its last run."""
+        return tuple(self._program.findings)
+
+    def attach(self, environment: Mapping[str, str]) -> None:
+        """Change the engine's environment for the verbs that follow."""
+        workspace = self._stack.workspace
+        workspace.env_vars = {**workspace.env_vars, **environment}
+
+    def unprotect(self) -> None:
+        """Lift the protection of all resources.
+
+        Raises:
+            CommandError: the engine can't.
+        """
+        arguments = ["state", "unprotect", "--all", "--yes", "--stack", self._stack.name]
+        self._command.run(arguments, str(self._place.directory), self._stack.workspace.env_vars)
+
     def _attempt(self, verb: Verb, recorder: Recorder) -> None:
         if not self._place.exists():
             self._stack.workspace.create_stack(self._stack.name)
@@ -105,11 +137,23 @@ class Session:
     def _call(self, verb: Verb, recorder: Recorder, refresh: bool) -> None:
         match verb:
             case Verb.UP:
-                self._stack.up(parallel=self._parallel, color="never", on_event=recorder, refresh=refresh or None)
+                self._stack.up(
+                    parallel=self._parallel,
+                    color="never",
+                    on_event=recorder,
+                    refresh=refresh or None,
+                    continue_on_error=self._goes_on,
+                )
             case Verb.PREVIEW:
                 self._stack.preview(parallel=self._parallel, color="never", on_event=recorder)
             case Verb.DESTROY:
-                self._stack.destroy(parallel=self._parallel, color="never", on_event=recorder, refresh=refresh or None)
+                self._stack.destroy(
+                    parallel=self._parallel,
+                    color="never",
+                    on_event=recorder,
+                    refresh=refresh or None,
+                    continue_on_error=self._goes_on,
+                )
             case Verb.REFRESH:
                 self._stack.refresh(parallel=self._parallel, color="never", on_event=recorder)
 

@@ -217,8 +217,12 @@ class _Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return self._answer(context, invoke)
 
     def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
-        # The engine cancels all its connections in turn; every operation of this run has to end.
-        self.cancel_all()
+        # The engine cancels its connections one by one: all of them when a run has to end, and a single one when its
+        # provider resource is deleted while others still work.
+        with self._lock:
+            found = self._found(context)
+        if found is not None:
+            found.cancel()
         return empty_pb2.Empty()
 
     def Call(self, request: provider_pb2.CallRequest, context: grpc.ServicerContext) -> provider_pb2.CallResponse:
@@ -238,15 +242,19 @@ class _Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def _at(self, context: grpc.ServicerContext) -> ConfiguredProvider:
         with self._lock:
-            found = self._configured.get(context.peer())
-            if found is None and len(self._configured) == 1:
-                # The engine's connection was lost and made anew; there is only one that it can be.
-                found = next(iter(self._configured.values()))
+            found = self._found(context)
         if found is None:
             raise OperationError(
                 f"the simulated {self._provider.name} provider was called before it was configured",
                 "run the command again",
             )
+        return found
+
+    def _found(self, context: grpc.ServicerContext) -> ConfiguredProvider | None:
+        found = self._configured.get(context.peer())
+        if found is None and len(self._configured) == 1:
+            # The engine's connection was lost and made anew; there is only one that it can be.
+            return next(iter(self._configured.values()))
         return found
 
     def _answer(self, context: grpc.ServicerContext, work: Callable[[], _Response]) -> _Response:

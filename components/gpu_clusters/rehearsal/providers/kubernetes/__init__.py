@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from gpu_clusters.errors import OperationError
+from gpu_clusters.kube.kubeconfig import Cluster
 from gpu_clusters.kube.objects import text
 from gpu_clusters.rehearsal.providers.diffing import differences
 from gpu_clusters.rehearsal.providers.interface import Checked, ConfiguredProvider, Difference, PropertyChange
-from gpu_clusters.rehearsal.providers.kubernetes.client import Client
+from gpu_clusters.rehearsal.providers.kubernetes.client import Client, Watcher
 from gpu_clusters.rehearsal.providers.kubernetes.gone import GoneResources
+from gpu_clusters.rehearsal.providers.kubernetes.helm import HelmReleases
 from gpu_clusters.rehearsal.providers.kubernetes.kubeconfig import (
     is_deleted_sandbox,
     is_sandbox_kubeconfig,
+    meant,
     moved,
     resolve,
 )
+from gpu_clusters.rehearsal.providers.kubernetes.releases import WithReleases
 from gpu_clusters.rehearsal.providers.kubernetes.resources import KubernetesResources, Settings
 from gpu_clusters.rehearsal.providers.values import Properties, has_unknown, reveal_all
+from gpu_clusters.rehearsal.world import Journal
 
 __all__ = ["SimulatedKubernetes", "is_sandbox_kubeconfig"]
 
 _CLUSTER_FIELDS: Final = ("kubeconfig", "context", "cluster")
 _IDENTIFIER: Final = "clusterIdentifier"
+
+
+class KubernetesWorld(Watcher, Protocol):
+    """The clusters of a rehearsal, as this provider uses them."""
+
+    @property
+    def journal(self) -> Journal:
+        """What is written down for the report."""
+        ...
+
+    def connect(self, wanted: Cluster | None) -> Cluster:
+        """The sandbox that stands in for the cluster of a kubeconfig; None for a program that names none."""
+        ...
 
 
 class SimulatedKubernetes:
@@ -32,14 +50,18 @@ class SimulatedKubernetes:
     Args:
         allowed: whether the cluster of a kubeconfig may be touched. It is given the kubeconfig reduced to the one
             cluster that is meant. Default: only this user's sandboxes, by `is_sandbox_kubeconfig`.
+        world: the clusters of a rehearsal. Then no kubeconfig is refused, and none is used: its server is never
+            contacted, its plugins are never run, and there may be none. None outside a rehearsal, where Helm releases
+            are refused.
     """
 
     name = "kubernetes"
     #: That of the pulumi_kubernetes release whose rules were followed.
     version = "4.34.2"
 
-    def __init__(self, allowed: Callable[[str], bool] | None = None) -> None:
+    def __init__(self, allowed: Callable[[str], bool] | None = None, *, world: KubernetesWorld | None = None) -> None:
         self._allowed = allowed or is_sandbox_kubeconfig
+        self._world = world
 
     def check_config(self, inputs: Properties) -> Checked:
         """Accept what pulumi_kubernetes.Provider accepts; `configure` says what can't be used."""
@@ -69,6 +91,12 @@ class SimulatedKubernetes:
             OperationError: there is no kubeconfig, or it isn't that of a sandbox of this user.
         """
         revealed = reveal_all(inputs)
+        if self._world is not None:
+            cluster = self._world.connect(meant(revealed))
+            namespace = text(revealed, "namespace") or cluster.namespace
+            client = Client(cluster, self._world)
+            releases = HelmReleases(client, namespace, self._world.journal)
+            return WithReleases(KubernetesResources(client, namespace, _settings(revealed)), releases)
         cluster = moved(resolve(revealed))
         namespace = text(revealed, "namespace") or cluster.namespace
         if not self._allowed(cluster.content):
@@ -78,12 +106,15 @@ class SimulatedKubernetes:
                 f"the simulated kubernetes provider won't touch {cluster.server}: it isn't a sandbox of this machine",
                 "give the Provider the kubeconfig of a sandbox (`gpu-clusters sandbox kubeconfig`)",
             )
-        settings = Settings(
-            force=_is_set(revealed, "enablePatchForce"),
-            upsert=_is_set(revealed, "upsertExistingObjects"),
-            delete_unreachable=_is_set(revealed, "deleteUnreachable"),
-        )
-        return KubernetesResources(Client(cluster), namespace, settings)
+        return KubernetesResources(Client(cluster), namespace, _settings(revealed))
+
+
+def _settings(config: Properties) -> Settings:
+    return Settings(
+        force=_is_set(config, "enablePatchForce"),
+        upsert=_is_set(config, "upsertExistingObjects"),
+        delete_unreachable=_is_set(config, "deleteUnreachable"),
+    )
 
 
 def _is_set(config: Properties, key: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 from urllib.parse import quote
 
 from gpu_clusters.errors import OperationError
@@ -34,11 +34,29 @@ class Endpoint:
         return f"{self.prefix}{scope}/{self.plural}" + (f"/{quote(name, safe='')}" if name else "")
 
 
-class Client(client.Client):
-    """One API server, its answers as property values. Safe to use from many threads."""
+class Watcher(Protocol):
+    """Whoever plays the cloud around a cluster, and so knows which waiting is in vain. `server`: the API server's."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def changed(self, server: str) -> None:
+        """Something may have been changed in the cluster."""
+        ...
+
+    def hopeless(self, server: str) -> Mapping[str, str]:
+        """Why, by the uids of what will never be ready."""
+        ...
+
+
+class Client(client.Client):
+    """One API server, its answers as property values. Safe to use from many threads.
+
+    Args:
+        cluster: which, and how to speak to it.
+        watcher: who plays the cloud; default: nobody, so that all waiting goes on to its limit.
+    """
+
+    def __init__(self, cluster: Cluster, watcher: Watcher | None = None) -> None:
         super().__init__(cluster)
+        self._watcher = watcher
         self._endpoints: dict[Kind, Endpoint] = {}
 
     def endpoint(self, kind: Kind, *, patience: float = AWAY_SECONDS) -> Endpoint:
@@ -74,7 +92,13 @@ class Client(client.Client):
         patience: float = AWAY_SECONDS,
     ) -> Properties:
         answer = super().request(method, path, query, body, content_type=content_type, patience=patience)
+        if self._watcher is not None and method != "GET":
+            self._watcher.changed(self.server)
         return cast("Properties", answer)
+
+    def hopeless(self) -> Mapping[str, str]:
+        """Why, by the uids of what will never be ready as things are; nothing where nobody can know."""
+        return self._watcher.hopeless(self.server) if self._watcher is not None else {}
 
     def _discover(self, group: str, version: str, patience: float) -> None:
         prefix = f"/apis/{group}/{version}" if group else f"/api/{version}"

@@ -29,6 +29,21 @@ def resolve(config: Properties) -> Cluster:
     return parse(kubeconfig, context=text(config, "context"), cluster=text(config, "cluster"))
 
 
+def meant(config: Properties) -> Cluster | None:
+    """The cluster that a Provider's inputs mean, where a sandbox will stand in for it; None if they name none.
+
+    It only has to be known by its server, so credentials don't matter, and neither does the check of its identity.
+
+    Raises:
+        OperationError: the kubeconfig can't be used.
+    """
+    config = reveal_all(config)
+    kubeconfig = config.get("kubeconfig")
+    if not isinstance(kubeconfig, str | dict) or not kubeconfig:
+        return None
+    return parse(kubeconfig, context=text(config, "context"), cluster=text(config, "cluster"), will_be_contacted=False)
+
+
 def is_sandbox_kubeconfig(content: str) -> bool:
     """Whether a kubeconfig's current context is a cluster of one of this user's sandboxes.
 

@@ -30,12 +30,13 @@ def reasons(client: Client, live: Properties) -> tuple[str, ...]:
 
 
 def _pod_lines(client: Client, live: Properties) -> Iterator[str]:
-    for pod in [live] if live.get("kind") == "Pod" else _pods(client, live):
+    for pod in [live] if live.get("kind") == "Pod" else pods_of(client, live):
         if condition(pod, "Ready").get("status") != "True" and text(pod, "status", "phase") != "Succeeded":
             yield from _pod_reasons(pod)
 
 
-def _pods(client: Client, live: Properties) -> list[Properties]:
+def pods_of(client: Client, live: Properties) -> list[Properties]:
+    """The pods that an object selects."""
     selector = mapping(live, "spec", "selector")
     labels = mapping(selector, "matchLabels") or (selector if live.get("kind") == "Service" else {})
     if not labels or not namespace_of(live):

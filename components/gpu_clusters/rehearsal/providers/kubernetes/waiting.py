@@ -17,7 +17,7 @@ from gpu_clusters.kube.objects import text
 from gpu_clusters.rehearsal.providers.kubernetes.client import Client
 from gpu_clusters.rehearsal.providers.kubernetes.objects import SKIP_AWAIT, TIMEOUT_SECONDS, Kind, annotation, id_of
 from gpu_clusters.rehearsal.providers.kubernetes.readiness import pending
-from gpu_clusters.rehearsal.providers.kubernetes.reasons import reasons, why_not_gone
+from gpu_clusters.rehearsal.providers.kubernetes.reasons import pods_of, reasons, why_not_gone
 from gpu_clusters.rehearsal.providers.values import Properties
 
 #: pulumi-kubernetes's own limit, in seconds.
@@ -87,6 +87,8 @@ def until_ready(client: Client, kind: Kind, path: str, live: Properties, seconds
         while (missing := pending(client, kind, live)) is not None:
             if missing.final:
                 raise _not_ready(client, live, f"{what} failed: {missing.reason}")
+            if why := _hopeless(client, live):
+                raise _not_ready(client, live, f"{what} will not be ready as things are: {why}")
             if time.monotonic() > deadline:
                 raise _not_ready(client, live, f"{what} wasn't ready after {seconds:g} s: {missing.reason}")
             client.sleep(pause)
@@ -117,6 +119,15 @@ def until_gone(client: Client, path: str, uid: str, seconds: float) -> None:
                 )
             client.sleep(pause)
             pause = min(pause * 1.5, _crowd.longest_pause())
+
+
+def _hopeless(client: Client, live: Properties) -> str:
+    """Why an object or one of its pods waits in vain; empty if it may not."""
+    known = client.hopeless()
+    if not known:
+        return ""
+    concerned = [live] if live.get("kind") == "Pod" else [live, *pods_of(client, live)]
+    return next((known[uid] for item in concerned if (uid := text(item, "metadata", "uid")) in known), "")
 
 
 def _not_ready(client: Client, live: Properties, problem: str) -> NotReadyError:
