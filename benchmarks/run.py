@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 
+import bench_eks
 import bench_imports
 import bench_library
 import bench_sandbox
@@ -14,7 +15,13 @@ from _result import machine
 from rich.console import Console
 from rich.table import Table
 
-_PARTS = {"imports": bench_imports, "library": bench_library, "sandbox": bench_sandbox, "up": bench_up}
+_PARTS = {
+    "imports": bench_imports,
+    "library": bench_library,
+    "eks": bench_eks,
+    "sandbox": bench_sandbox,
+    "up": bench_up,
+}
 
 
 def main() -> None:
