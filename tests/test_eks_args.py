@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gpu_clusters import ConfigErrors, Gpu, GpuPool, Nodes, ProblemId, data
+from gpu_clusters import ConfigErrors, Gpu, GpuPool, Images, Nodes, ProblemId, data
 from gpu_clusters.config import StackEks, load_stack
 from gpu_clusters.eks import (
     AccessEntry,
@@ -27,6 +27,7 @@ from gpu_clusters.eks.versions import kubernetes_versions
 ADMIN = AccessEntry(principal_arn="arn:aws:iam::111122223333:role/deployer", policy="clusterAdmin")
 SERVE = GpuPool(name="serve", gpu=Gpu.L4, nodes=Nodes(max=4))
 SUBNET = "subnet-0123456789abcdef0"
+MIRROR = Images(registry="111122223333.dkr.ecr.us-west-2.amazonaws.com")
 
 
 def arguments(**fields: Any) -> EksClusterArgs:
@@ -95,7 +96,19 @@ def test_what_has_no_default_is_enough() -> None:
         ),
         (
             {"network": NewNetwork(nat="none")},
-            "images.registry: nodes without a way to the internet can't pull the device plugin",
+            "images.registry: nodes without a way to the internet can't pull NVIDIA's images",
+        ),
+        (
+            # Bottlerocket brings the device plugin, and GPUs are measured all the same.
+            {
+                "network": NewNetwork(nat="none"),
+                "gpu_pools": [EksGpuPool(name="p", gpu=Gpu.L4, nodes=Nodes(max=2), ami="bottlerocket")],
+            },
+            "images.registry: nodes without a way to the internet can't pull NVIDIA's images",
+        ),
+        (
+            {"network": NewNetwork(nat="none"), "images": MIRROR, "node_management": Karpenter()},
+            "node_management: Karpenter gives nodes their role through IAM's API, which has no endpoint in a VPC",
         ),
         (
             {
@@ -165,7 +178,7 @@ def test_what_a_cluster_cant_have_is_refused_with_path_and_remedy(fields: dict[s
         ),
         (
             lambda: AccessEntry(principal_arn=ADMIN.principal_arn, groups=["system:masters"]),
-            "groups[0]: EKS keeps groups that begin with system:",
+            "groups[0]: EKS refuses groups that begin with `system:`",
         ),
     ],
 )

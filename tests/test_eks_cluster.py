@@ -159,7 +159,7 @@ def test_things_come_in_the_order_in_which_they_can() -> None:
     assert not cni & {"demo-system", "demo-eks-pod-identity-agent"}
     # Nobody may do anything before there are access entries.
     provider = one(found, "pulumi:providers:kubernetes", "demo-kubernetes")
-    assert "demo-role-deployer" in waits_for(found, provider)
+    assert "demo-111122223333-role-deployer" in waits_for(found, provider)
 
 
 def test_the_system_pool_has_no_taints_and_the_gpu_pools_have() -> None:
@@ -189,12 +189,19 @@ def test_add_ons_are_pinned_by_kubernetes_version_or_by_the_user() -> None:
     versions = {r.name: r.inputs.get("addonVersion") for r in found.of_type(ADD_ON)}
     assert versions["demo-kube-proxy"] == "v1.35.3-eksbuild.13"
     assert versions["demo-metrics-server"] == "v0.8.0-eksbuild.1"
-    # A version without a source isn't invented: EKS chooses, and one finding says so.
-    assert versions["demo-vpc-cni"] is None
+    assert None not in versions.values()
+    assert ProblemId.ADD_ON_UNPINNED not in [finding.id for finding in found.findings]
+
+
+def test_an_add_on_version_without_a_source_is_left_to_eks_and_said() -> None:
+    found = recorded(kubernetes_version="1.34")
+    versions = {r.name: r.inputs.get("addonVersion") for r in found.of_type(ADD_ON)}
+    assert versions["demo-vpc-cni"] == "v1.22.4-eksbuild.3"
+    assert versions["demo-metrics-server"] is None
     said = [finding.problem for finding in found.findings if finding.id is ProblemId.ADD_ON_UNPINNED]
     assert said == [
-        "EKS chooses the versions of vpc-cni, eks-pod-identity-agent, aws-ebs-csi-driver, eks-node-monitoring-agent: "
-        "the catalogue has none for Kubernetes 1.35"
+        "EKS chooses the versions of eks-node-monitoring-agent, metrics-server: the catalogue has none for Kubernetes "
+        "1.34"
     ]
 
 
@@ -268,7 +275,9 @@ def test_access_is_given_to_those_who_are_named() -> None:
         ADMIN.principal_arn,
         team.principal_arn,
     }
-    policy = inputs(found, "aws:eks/accessPolicyAssociation:AccessPolicyAssociation", "demo-role-teams-search")
+    policy = inputs(
+        found, "aws:eks/accessPolicyAssociation:AccessPolicyAssociation", "demo-111122223333-role-teams-search"
+    )
     assert policy["policyArn"] == "arn:aws:eks::aws:cluster-access-policy/AmazonEKSEditPolicy"
     assert policy["accessScope"] == {"type": "namespace", "namespaces": ["search"]}
 

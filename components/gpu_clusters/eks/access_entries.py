@@ -21,8 +21,8 @@ POLICY_NAMES: Final[dict[str, str]] = {
     "adminView": "AmazonEKSAdminViewPolicy",
 }
 _PRINCIPAL: Final = re.compile(r"arn:(aws[a-z-]*):iam::\d{12}:(role|user)/\S+")
-#: EKS keeps groups of these names to itself (EKS API reference, CreateAccessEntry, kubernetesGroups).
-_RESERVED_GROUPS: Final = ("system:", "eks:", "aws:", "amazon:", "iam:")
+#: EKS refuses groups that begin so (terraform-aws-modules/terraform-aws-eks issue 2915 has its answer).
+_RESERVED_GROUP: Final = "system:"
 
 
 @spec
@@ -80,8 +80,8 @@ class AccessEntry:
     """Somebody who may use the cluster's API. Nodes need none: EKS gives them theirs.
 
     Args:
-        principal_arn: the ARN of an IAM role or user. A session's ARN (`arn:aws:sts::...:assumed-role/...`) is none:
-            give the role's.
+        principal_arn: the ARN of an IAM role or user, of this account or another one. A session's ARN
+            (`arn:aws:sts::...:assumed-role/...`) is none: give the role's.
         policy: what it may do: `clusterAdmin`, `admin`, `edit`, `view` or `adminView`, AWS's own policies.
             Default none: only what RBAC gives its groups.
         namespaces: where the policy holds; default everywhere.
@@ -119,10 +119,10 @@ class AccessEntry:
                 "namespaces", "they limit a policy, and there is none", "name a `policy`", id=ProblemId.CONFLICT
             )
         for index, group in enumerate(self.groups):
-            if group.startswith(_RESERVED_GROUPS):
+            if group.startswith(_RESERVED_GROUP):
                 yield ConfigError(
                     f"groups[{index}]",
-                    f"EKS keeps groups that begin with {', '.join(_RESERVED_GROUPS)} to itself",
+                    f"EKS refuses groups that begin with `{_RESERVED_GROUP}`",
                     "use a group of your own; for an administrator use `policy`",
                     id=ProblemId.CONFLICT,
                 )
@@ -146,7 +146,7 @@ def access_problems(access: Sequence[AccessEntry], region: str) -> Iterator[Conf
             yield ConfigError(
                 f"access[{index}].principal_arn",
                 f"it is of the partition {found[1]}, and {region} is in {partition(region)}",
-                "name a principal of the cluster's own account",
+                "name a principal of the same partition; it may be of another account",
                 id=ProblemId.CONFLICT,
             )
     if not any(entry.is_cluster_admin for entry in access):

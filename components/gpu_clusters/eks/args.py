@@ -9,10 +9,10 @@ from typing import Final, Literal
 
 from gpu_clusters._spec import duplicate_problems, own_problems, spec, unchecked
 from gpu_clusters.cluster import Platform
-from gpu_clusters.devices.choice import choice_problems, needs_plugin
+from gpu_clusters.devices.choice import choice_problems, measured_pools, needs_plugin
 from gpu_clusters.eks.access_entries import AccessEntry, PublicEndpoint, access_problems
 from gpu_clusters.eks.addresses import address_problems
-from gpu_clusters.eks.autoscaling import AutoMode, ManagedNodeGroups, NodeManagement, management_problems
+from gpu_clusters.eks.autoscaling import AutoMode, Karpenter, ManagedNodeGroups, NodeManagement, management_problems
 from gpu_clusters.eks.cluster_checks import pool_problems, system_pool_problems
 from gpu_clusters.eks.networks import Network, NewNetwork, network_problems
 from gpu_clusters.eks.pool_checks import tag_problems
@@ -207,11 +207,26 @@ def _gpu_pool_problems(args: EksClusterArgs) -> Iterator[ConfigError]:
     if not isinstance(args.network, NewNetwork) or any(own_problems(args.network)):
         return
     yield from address_problems(args.network, pools, args.zones)
-    if args.network.nat == "none" and args.images.registry is None and any(needs_plugin(p, PLATFORM) for p in pools):
+    if args.network.nat == "none":
+        yield from _closed_network_problems(args, pools)
+
+
+def _closed_network_problems(args: EksClusterArgs, pools: Sequence[EksGpuPool]) -> Iterator[ConfigError]:
+    """What needs the internet, in a network without a way to it."""
+    runs_images = bool(measured_pools(pools, PLATFORM)) or any(needs_plugin(pool, PLATFORM) for pool in pools)
+    if runs_images and args.images.registry is None:
         yield ConfigError(
             "images.registry",
-            "nodes without a way to the internet can't pull the device plugin from where NVIDIA publishes it",
+            "nodes without a way to the internet can't pull NVIDIA's images from where it publishes them",
             "copy the images to a registry in AWS and name it, or use `network.nat: single`",
+            id=ProblemId.CONFLICT,
+        )
+    if isinstance(args.node_management, Karpenter):
+        # Karpenter, "Getting Started with Karpenter", private clusters: `spec.role` can't be used in one.
+        yield ConfigError(
+            "node_management",
+            "Karpenter gives nodes their role through IAM's API, which has no endpoint in a VPC",
+            "use `network.nat: single`, or managed node groups",
             id=ProblemId.CONFLICT,
         )
 

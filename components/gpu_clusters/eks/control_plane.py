@@ -125,8 +125,9 @@ def _access(
     tags: Mapping[str, str],
     opts: pulumi.ResourceOptions,
 ) -> list[pulumi.Resource]:
-    # By the principal, so that removing one entry doesn't rename the others; the account is the cluster's own.
-    logical = f"{name}-{entry.principal_arn.partition(':iam::')[2].partition(':')[2].replace('/', '-')}"
+    # By the principal, so that removing one entry doesn't rename the others. It may be of another account (EKS user
+    # guide, "Create access entries"), so the account is part of it.
+    logical = f"{name}-{entry.principal_arn.partition(':iam::')[2].replace(':', '-').replace('/', '-')}"
     made = aws.eks.AccessEntry(
         logical,
         cluster_name=cluster.name,

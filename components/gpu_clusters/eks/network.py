@@ -13,10 +13,14 @@ from gpu_clusters.eks.args import EksClusterArgs
 from gpu_clusters.eks.autoscaling import Karpenter
 from gpu_clusters.eks.networks import ExistingNetwork, NewNetwork
 
-#: AWS services that nodes and add-ons call (EKS user guide, "Deploy private clusters with limited internet access").
+#: AWS services that nodes and add-ons call (EKS user guide, "Deploy private clusters with limited internet access", and
+#: for `eks-auth` "Learn how EKS Pod Identity grants pods access"; `eks` is the API that AL2023's nodeadm may ask).
 _ENDPOINTS: Final = ("ec2", "ecr.api", "ecr.dkr", "eks", "eks-auth", "elasticloadbalancing", "logs", "sts")
-#: Those that Karpenter calls as well (Karpenter, getting started, "Private Clusters").
+#: Those that Karpenter calls as well (Karpenter, "Getting Started with Karpenter", private clusters).
 _KARPENTER_ENDPOINTS: Final = ("sqs", "ssm")
+#: Endpoints whose names begin with `cn.` in China; others there don't (aws/aws-cdk, `vpc-endpoint.ts`,
+#: `getDefaultEndpointPrefix`; eksctl-io/eksctl, `endpoint_service.go`, has the same of those that it knows).
+_CN_ENDPOINTS: Final = frozenset({"ec2", "ecr.api", "ecr.dkr", "eks", "sqs", "sts"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +221,5 @@ def _interface_endpoints(made: _Vpc, subnet_ids: Sequence[pulumi.Input[str]]) ->
 
 
 def _service(region: str, service: str) -> str:
-    """The name of a service's endpoint; in China those of interfaces begin with `cn.` (AWS PrivateLink guide)."""
     name = f"com.amazonaws.{region}.{service}"
-    return f"cn.{name}" if region.startswith("cn-") and service != "s3" else name
+    return f"cn.{name}" if region.startswith("cn-") and service in _CN_ENDPOINTS else name
