@@ -10,7 +10,7 @@ from gpu_clusters.rehearsal.packages import stand_in
 from gpu_clusters.rehearsal.providers import SimulatedProvider
 from gpu_clusters.rehearsal.world import World
 
-_AWS = "gpu_clusters.rehearsal.providers.aws"
+_AWS = "gpu_clusters.rehearsal.providers.amazon"
 _LIFT = "lift_deletion_protection"
 
 

@@ -1,0 +1,7 @@
+"""The simulated aws provider: the engine's `aws` package without AWS."""
+
+from __future__ import annotations
+
+from gpu_clusters.rehearsal.providers.amazon.provider import SimulatedAws
+
+__all__ = ["SimulatedAws"]
