@@ -107,7 +107,7 @@ def group_inputs(**inputs: Value) -> Properties:
 
 
 def templated(**inputs: Value) -> Properties:
-    return group_inputs(launchTemplate={"id": TEMPLATE_ID, "version": "1"}, **inputs)
+    return group_inputs(**{"launchTemplate": {"id": TEMPLATE_ID, "version": "1"}, **inputs})
 
 
 def cluster_inputs(**inputs: Value) -> Properties:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
+from collections.abc import Mapping, Sequence
 
 import pytest
 from fake_account import (
@@ -77,14 +76,6 @@ def test_refuses_what_the_service_models_refuse(kind: str, inputs: Properties, e
     found = refused(kind, inputs)
     assert found.keys() == expected.keys()
     assert {path: words for path, words in expected.items() if words not in found[path]} == {}
-
-
-def _sdk_properties(kind: str) -> Iterator[tuple[str, type]]:  # pyright: ignore[reportUnusedFunction]
-    """Every property of a resource in pulumi-aws, with the class of the object that it stands in."""
-    module, _, name = kind.split(":")
-    package = import_module(f"pulumi_aws.{module if '/' not in module else module.partition('/')[0]}")
-    del name
-    yield from ((key, package) for key in ())  # pyright: ignore
 
 
 def test_a_subnet_overlaps_none_that_is_there() -> None:

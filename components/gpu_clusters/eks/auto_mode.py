@@ -35,8 +35,6 @@ CLUSTER_POLICIES: Final = (
 NODE_POLICIES: Final = ("AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly")
 #: The access policy of the nodes' role.
 NODE_ACCESS_POLICY: Final = "arn:{partition}:eks::aws:cluster-access-policy/AmazonEKSAutoNodePolicy"
-#: Add-ons whose work Auto Mode does itself on its nodes: they must not be installed where all nodes are its own.
-BUILT_IN_ADDONS: Final = ("vpc-cni", "kube-proxy", "coredns", "eks-pod-identity-agent", "aws-ebs-csi-driver")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +76,7 @@ def cluster_settings(settings: AutoMode, node_role_arn: pulumi.Input[str]) -> Au
 class AutoModePools(pulumi.ComponentResource):
     """GPU pools whose nodes EKS Auto Mode makes: a NodePool and a NodeClass of its name for each.
 
-    It installs no device plugin: the nodes bring NVIDIA's and EFA's.
+    It installs no device plugin: the nodes bring NVIDIA's, and EFA's as `EfaPlugin` says.
 
     Args:
         settings: how Auto Mode treats nodes.

@@ -26,8 +26,9 @@ _FOLDERS: Final = {"device-plugin": "/var/lib/kubelet/device-plugins", "infiniba
 class EfaPlugin(pulumi.ComponentResource):
     """The EFA device plugin as a DaemonSet on the nodes of pools with EFA; nothing where no pool has it.
 
-    EKS's images have the driver and no plugin; EKS Auto Mode's nodes bring it, so nothing is made for them (source:
-    aws/eks-charts, `stable/aws-efa-k8s-device-plugin`, whose DaemonSet avoids those nodes).
+    EKS's images have the driver and no plugin (EKS user guide, "Manage EFA devices on Amazon EKS"). Nothing is made for
+    nodes of EKS Auto Mode: AWS's own chart avoids them (aws/eks-charts, `stable/aws-efa-k8s-device-plugin`), and
+    NVIDIA's documentation of Dynamo on EKS says that they include the plugin.
 
     Args:
         pools: the cluster's GPU pools.

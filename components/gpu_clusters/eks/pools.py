@@ -40,21 +40,25 @@ class EksGpuPool(GpuPool):
         disk_gib: the disk for images and pods in GiB. Default 200: images for inference and training have tens of GiB,
             and EKS's own default of 20 doesn't hold one (terraform-aws-eks issue 3180).
         disk_throughput_mib_s: its throughput in MiB/s, 125 to 2,000. Default none: gp3's own 125. Where the machine has
-            local NVMe disks, images are there and this matters little.
-        disk_iops: its operations per second, 3,000 to 80,000. Default none: gp3's own 3,000.
+            local NVMe disks, images are there and this matters little; where not, AWS recommends 600 or more for
+            `fast_image_pull` (awslabs/amazon-eks-ami, `nodeadm/doc/examples.md`).
+        disk_iops: its operations per second, 3,000 to 80,000 (EC2 API reference, EbsBlockDevice). Default none: gp3's
+            own 3,000.
         local_nvme: `raid0` (the default) makes one volume of the machine's NVMe disks for images, logs and ephemeral
             storage; its content is lost with the node. `none` leaves them alone. Nothing is done where there are none.
         fast_image_pull: pull and unpack layers of images in parallel (AL2023's gate FastImagePull, which AWS calls
-            experimental; Bottlerocket's SOCI snapshotter). Default none: on for AL2023, off for Bottlerocket, whose
-            older releases don't know the setting and wouldn't boot.
+            experimental, and which small machines ignore; Bottlerocket's SOCI snapshotter). Default none: on for
+            AL2023, off for Bottlerocket, whose older releases don't know the setting and wouldn't boot.
         zones: zone ids (`usw2-az1`). Default: that of a reservation, else all zones of the cluster.
         efa: whether nodes get all EFA interfaces of their machine. Default none: where the pool may have several nodes,
             all in one zone, and its machines take EFA; EFA doesn't cross zones.
         placement_group: put the nodes close together in a cluster placement group. Default false: EFA doesn't need it,
             and it makes capacity harder to get (eksctl issue 7949).
         max_unavailable: nodes that an update takes down at once, 1 to 100. Default 1.
-        update_strategy: `default` starts new nodes before it stops old ones, so it needs spare capacity; `minimal`
-            stops old ones first. Default: `minimal` for reservations and Capacity Blocks, else `default`.
+        update_strategy: `default` starts new nodes before it stops old ones, so it needs spare capacity: twice the
+            group's zones or `max_unavailable` nodes, whichever is more, beyond `nodes.max` too (EKS user guide,
+            "Understand each phase of node updates"). `minimal` stops old ones first (EKS API reference,
+            NodegroupUpdateConfig). Default: `minimal` for reservations and Capacity Blocks, else `default`.
         replacement: the order where the group itself is replaced. `deleteFirst` needs no spare capacity and leaves a
             gap; `createFirst` needs twice the nodes. Default: `deleteFirst` for reservations and Capacity Blocks.
         repair: whether EKS replaces or reboots nodes that its node monitoring agent finds unhealthy, e.g. for an Xid
@@ -104,7 +108,9 @@ class EksSystemPool(CpuPool):
     Args:
         nodes: how many. Default 2 to 4: CoreDNS has two replicas, which should be on two nodes.
         machines: EC2 instance types, all of one architecture. Default `m6i.xlarge`, 4 vCPUs and 16 GiB: room for DNS,
-            storage drivers and an autoscaler, in a family that every region has.
+            storage drivers and an autoscaler. It isn't in every region, nor is m5 or m7i: of 30 regions,
+            ap-southeast-4 and eu-south-2 lack it (DescribeInstanceTypeOfferings in moto 5.2.5), so name another
+            there, e.g. `m5.xlarge`.
         ami: `al2023` (the default) or `bottlerocket`.
         release_version: EKS's release of the image. Default none: the newest when the group is made.
         disk_gib: the disk in GiB. Default 50.

@@ -38,9 +38,11 @@ class QuotaNeed:
 def quotas(pools: Sequence[GpuPool], system_pool: EksSystemPool | None = None) -> tuple[QuotaNeed, ...]:
     """The quota that pools need, one entry per AWS quota, in the order of the pools.
 
-    An On-Demand Capacity Reservation counts towards the on-demand quota; a Capacity Block counts towards none (EC2 user
-    guide, "On-Demand Capacity Reservation" and "Capacity Blocks for ML"). A machine that the catalogue doesn't know is
-    left out. New accounts have 0 of most GPU quotas.
+    An On-Demand Capacity Reservation counts towards the on-demand quota, used or not (EC2 user guide, "On-Demand
+    Instance quotas"). Capacity Blocks are left out: they have quotas of their own, in blocks at a time and not in
+    vCPUs (AWS documentation, "Amazon EC2 instance type quotas"), and whether their instances also count towards the
+    on-demand quota isn't documented there. Nor is a spot quota of P6. A machine that the catalogue doesn't know is left
+    out. The documented default of every GPU quota is 0.
     """
     needs: dict[tuple[str | None, str], QuotaNeed] = {}
     for pool in (*pools, *([system_pool] if system_pool else [])):

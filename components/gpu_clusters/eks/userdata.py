@@ -1,6 +1,10 @@
 """What a node is told at boot: nodeadm's NodeConfig on AL2023, settings on Bottlerocket.  No Pulumi.
 
 EKS adds the cluster's own part to what a managed group's launch template has, but for an image of the user's own.
+Of Bottlerocket's built-in plugin, time slicing is in the settings since 1.29 at the latest, MIG since 1.34 at the
+latest, MPS since 1.54 (bottlerocket.dev, "kubelet-device-plugins" of those releases; bottlerocket-os/bottlerocket pull
+request 4744).
+
 Sources: awslabs/amazon-eks-ami `nodeadm/doc/api.md` and `nodeadm/doc/examples.md` (2026-07); bottlerocket.dev, "API
 settings" 1.54; aws/karpenter-provider-aws `pkg/providers/amifamily/bootstrap/bottlerocketsettings.go`.
 """
