@@ -107,7 +107,8 @@ def group_inputs(**inputs: Value) -> Properties:
 
 
 def templated(**inputs: Value) -> Properties:
-    return group_inputs(**{"launchTemplate": {"id": TEMPLATE_ID, "version": "1"}, **inputs})
+    reference: Value = {"id": TEMPLATE_ID, "version": "1"}
+    return {**group_inputs(), "launchTemplate": reference, **inputs}
 
 
 def cluster_inputs(**inputs: Value) -> Properties:
