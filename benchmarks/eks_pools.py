@@ -85,7 +85,7 @@ def _launch_template(name: str, tags: dict[str, str], opts: pulumi.ResourceOptio
         name,
         name_prefix=f"eks-{name}-",
         update_default_version=True,
-        instance_type="g6.xlarge",
+        instance_type="g6.2xlarge",
         user_data=base64.b64encode("\n".join(parts).encode()).decode(),
         block_device_mappings=[
             aws.ec2.LaunchTemplateBlockDeviceMappingArgs(

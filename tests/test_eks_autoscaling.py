@@ -32,7 +32,7 @@ H100 = EksGpuPool(
     capacity=CapacityBlock(id="cr-0123", zone="usw2-az2"),
 )
 #: What the catalogue has with one L4, up to four times the vCPUs of the smallest.
-MACHINES = ["g6.xlarge", "g6.2xlarge", "g6.4xlarge", "gr6.4xlarge"]
+MACHINES = ["g6.2xlarge", "g6.4xlarge", "gr6.4xlarge", "g6.8xlarge", "gr6.8xlarge"]
 ZONES = ("usw2-az1", "usw2-az2")
 
 

@@ -126,13 +126,13 @@ def test_card_0_of_p6_b300_has_no_efa() -> None:
 @pytest.mark.parametrize(
     ("gpu", "count", "default"),
     [
-        (Gpu.T4, 1, "g4dn.xlarge"),
+        (Gpu.T4, 1, "g4dn.2xlarge"),
         (Gpu.T4, 8, "g4dn.metal"),
         (Gpu.T4G, 2, "g5g.16xlarge"),
         (Gpu.A10G, 4, "g5.12xlarge"),
-        (Gpu.L4, 1, "g6.xlarge"),
+        (Gpu.L4, 1, "g6.2xlarge"),
         (Gpu.L4, 8, "g6.48xlarge"),
-        (Gpu.L40S, 1, "g6e.xlarge"),
+        (Gpu.L40S, 1, "g6e.2xlarge"),
         (Gpu.A100_40GB, 8, "p4d.24xlarge"),
         (Gpu.A100_80GB, 8, "p4de.24xlarge"),
         (Gpu.H100, 1, "p5.4xlarge"),
@@ -145,7 +145,9 @@ def test_card_0_of_p6_b300_has_no_efa() -> None:
         (Gpu.V100_32GB, 8, "p3dn.24xlarge"),
     ],
 )
-def test_the_default_machine_is_the_smallest_with_exactly_that(gpu: Gpu, count: int, default: str) -> None:
+def test_the_default_machine_is_the_smallest_with_exactly_that_and_memory_to_feed_it(
+    gpu: Gpu, count: int, default: str
+) -> None:
     assert machines.machines_for(gpu, count)[0].name == default
 
 
@@ -162,8 +164,8 @@ RESERVATION = Reservation(id="cr-0123456789abcdef0", zone="usw2-az1")
 @pytest.mark.parametrize(
     ("gpu", "count", "capacity", "code", "vcpus"),
     [
-        (Gpu.L4, 1, OnDemand(), "L-DB2E81BA", 4),
-        (Gpu.L4, 1, Spot(), "L-3819A6DF", 16),
+        (Gpu.L4, 1, OnDemand(), "L-DB2E81BA", 8),
+        (Gpu.L4, 1, Spot(), "L-3819A6DF", 32),
         (Gpu.H100, 8, OnDemand(), "L-417A185B", 192),
         (Gpu.H100, 8, RESERVATION, "L-417A185B", 192),
         (Gpu.H100, 8, Spot(), "L-C4BD4855", 192),
@@ -190,7 +192,7 @@ def test_pools_of_one_quota_add_up_and_a_capacity_block_needs_none() -> None:
             code="L-DB2E81BA",
             name="Running On-Demand G and VT instances",
             market="on-demand",
-            vcpus=2 * 4 + 16,
+            vcpus=2 * 8 + 16,
             pools=("a", "b"),
         ),
         QuotaNeed(code="L-1216C47A", name=standard, market="on-demand", vcpus=16, pools=("system",)),

@@ -95,7 +95,7 @@ def test_a_spot_pool_of_several_machines() -> None:
         "amiType": "AL2023_x86_64_NVIDIA",
         "capacityType": "SPOT",
         "clusterName": "demo",
-        "instanceTypes": ["g6.xlarge", "g6.2xlarge", "g6.4xlarge", "gr6.4xlarge"],
+        "instanceTypes": ["g6.2xlarge", "g6.4xlarge", "gr6.4xlarge", "g6.8xlarge", "gr6.8xlarge"],
         "labels": {"gpu-clusters.dev/gpu": "l4", "gpu-clusters.dev/pool": "serve"},
         "launchTemplate": {"id": UNKNOWN, "version": UNKNOWN},
         "nodeGroupNamePrefix": "serve-",
@@ -160,7 +160,7 @@ def test_an_ordinary_launch_template() -> None:
                 },
             }
         ],
-        "instanceType": "g6.xlarge",
+        "instanceType": "g6.2xlarge",
         "metadataOptions": {"httpEndpoint": "enabled", "httpPutResponseHopLimit": 2, "httpTokens": "required"},
         "namePrefix": "c-p-",
         "tagSpecifications": [

@@ -66,16 +66,20 @@ def errors(build: Callable[[], EksGpuPool | EksSystemPool]) -> list[ConfigError]
 @pytest.mark.parametrize(
     ("pool", "machines", "ami_type"),
     [
-        (lambda: l4(), ["g6.xlarge"], "AL2023_x86_64_NVIDIA"),
-        (lambda: l4(ami="bottlerocket"), ["g6.xlarge"], "BOTTLEROCKET_x86_64_NVIDIA"),
-        (lambda: l4(capacity=Spot()), ["g6.xlarge", "g6.2xlarge", "g6.4xlarge", "gr6.4xlarge"], "AL2023_x86_64_NVIDIA"),
+        (lambda: l4(), ["g6.2xlarge"], "AL2023_x86_64_NVIDIA"),
+        (lambda: l4(ami="bottlerocket"), ["g6.2xlarge"], "BOTTLEROCKET_x86_64_NVIDIA"),
+        (
+            lambda: l4(capacity=Spot()),
+            ["g6.2xlarge", "g6.4xlarge", "gr6.4xlarge", "g6.8xlarge", "gr6.8xlarge"],
+            "AL2023_x86_64_NVIDIA",
+        ),
         (lambda: l4(machines=["g6.8xlarge", "gr6.8xlarge"]), ["g6.8xlarge", "gr6.8xlarge"], "AL2023_x86_64_NVIDIA"),
-        (lambda: of(Gpu.T4G), ["g5g.xlarge"], "AL2023_ARM_64_NVIDIA"),
-        (lambda: of(Gpu.T4G, ami="bottlerocket"), ["g5g.xlarge"], "BOTTLEROCKET_ARM_64_NVIDIA"),
+        (lambda: of(Gpu.T4G), ["g5g.4xlarge"], "AL2023_ARM_64_NVIDIA"),
+        (lambda: of(Gpu.T4G, ami="bottlerocket"), ["g5g.4xlarge"], "BOTTLEROCKET_ARM_64_NVIDIA"),
         (lambda: of(Gpu.GB200, 4, capacity=BLOCK), ["p6e-gb200.36xlarge"], "AL2023_ARM_64_NVIDIA"),
         (lambda: of(Gpu.V100_16GB), ["p3.2xlarge"], "AL2023_x86_64_NVIDIA"),
-        (lambda: of(Gpu.RTX_PRO_4500, ami_id="ami-0123456789abcdef0"), ["g7.2xlarge"], "CUSTOM"),
-        (lambda: l4(ami_type="BOTTLEROCKET_x86_64_NVIDIA_FIPS"), ["g6.xlarge"], "BOTTLEROCKET_x86_64_NVIDIA_FIPS"),
+        (lambda: of(Gpu.RTX_PRO_4500, ami_id="ami-0123456789abcdef0"), ["g7.4xlarge"], "CUSTOM"),
+        (lambda: l4(ami_type="BOTTLEROCKET_x86_64_NVIDIA_FIPS"), ["g6.2xlarge"], "BOTTLEROCKET_x86_64_NVIDIA_FIPS"),
         (lambda: l4(machines=["g9.xlarge"], ami_type="AL2023_x86_64_NVIDIA"), ["g9.xlarge"], "AL2023_x86_64_NVIDIA"),
     ],
 )
@@ -91,12 +95,12 @@ def test_machine_and_image_follow_from_the_gpu(
     ("build", "path", "problem", "remedy"),
     [
         (lambda: of(Gpu.L4, 3), "gpus_per_node", "no machine with 3 x L4",
-         "use 1 (g6.xlarge) or 4 (g6.12xlarge) or 8 (g6.48xlarge)"),
+         "use 1 (g6.2xlarge) or 4 (g6.12xlarge) or 8 (g6.48xlarge)"),
         (lambda: of(Gpu.MI300X), "gpu", "no machine with MI300X", "name a newer machine"),
         (lambda: of(Gpu.RTX_PRO_4500), "gpu", "no image with a driver for g7", "set `ami_id`"),
         (lambda: of(Gpu.GB200, 4, capacity=BLOCK, ami="bottlerocket"), "gpu", "no image bottlerocket for p6e-gb200",
          "use AL2023_ARM_64_NVIDIA"),
-        (lambda: l4(machines=["g6f.xlarge"]), "machines[0]", "0.125 of a GPU", "use one of g6.xlarge"),
+        (lambda: l4(machines=["g6f.xlarge"]), "machines[0]", "0.125 of a GPU", "use one of g6.2xlarge"),
         (lambda: l4(machines=["g6.xlarge", "g5.xlarge"]), "machines[1]", "g5.xlarge has 1 x A10G", "g6.2xlarge"),
         (lambda: l4(machines=["g6.12xlarge"]), "machines[0]", "g6.12xlarge has 4 x L4", "g6.xlarge"),
         (lambda: l4(machines=["m6i.xlarge"]), "machines[0]", "m6i.xlarge has no GPU", "g6.xlarge"),
@@ -114,7 +118,7 @@ def test_machine_and_image_follow_from_the_gpu(
          "one of your own", "leave"),
         (lambda: l4(ami_id="ami-0123456789abcdef0", ami="bottlerocket"), "ami", "AL2023", "leave"),
         (lambda: l4(capacity=FlexStart()), "capacity", "flex start is Google's", "Capacity Block"),
-        (lambda: l4(capacity=BLOCK), "capacity", "no Capacity Blocks of g6.xlarge", "reservation"),
+        (lambda: l4(capacity=BLOCK), "capacity", "no Capacity Blocks of g6.2xlarge", "reservation"),
         (lambda: of(Gpu.GB200, 4), "capacity", "Capacity Blocks only", "use a Capacity Block"),
         (lambda: h100(capacity=CapacityBlock(id="x", zone="usw2-az2")), "capacity.id", "not the id", "cr-"),
         (lambda: h100(capacity=BLOCK, zones=["usw2-az1"]), "zones", "in usw2-az2 only", "leave"),
@@ -122,7 +126,7 @@ def test_machine_and_image_follow_from_the_gpu(
          "one machine type", "reserved one"),
         (lambda: of(Gpu.H200, 8, capacity=RESERVED, machines=["p5e.48xlarge", "p5en.48xlarge"]), "machines",
          "one machine type", "reserved one"),
-        (lambda: l4(efa=True), "efa", "g6.xlarge takes no EFA", "larger machine"),
+        (lambda: l4(efa=True), "efa", "g6.2xlarge takes no EFA", "larger machine"),
         (lambda: of(Gpu.GB200, 4, capacity=BLOCK, efa=True), "efa", "isn't known", "`efa: false`"),
         (lambda: l4(efa=True, machines=["g9.xlarge"], ami_type="AL2023_x86_64_NVIDIA"), "efa", "isn't known", "false"),
         (lambda: of(Gpu.H200, 8, efa=True, machines=["p5e.48xlarge", "p5en.48xlarge"]), "machines",
@@ -370,7 +374,7 @@ def test_efa_is_on_by_itself_where_a_pool_has_several_nodes_in_one_zone(
 def test_a_node_offers_gpus_and_all_its_efa() -> None:
     assert extended_resources(h100(capacity=BLOCK), ZONES) == {"nvidia.com/gpu": 8, "vpc.amazonaws.com/efa": 32}
     assert extended_resources(l4(sharing=TimeSlicing(replicas=4)), ZONES) == {"nvidia.com/gpu.shared": 4}
-    assert ephemeral_gb(l4()) == 250
+    assert ephemeral_gb(l4()) == 450
     assert ephemeral_gb(l4(local_nvme="none")) == 200
 
 

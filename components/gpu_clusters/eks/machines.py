@@ -59,6 +59,15 @@ class Machine:
     capacity_blocks: Literal["no", "yes", "only"]
 
     @property
+    def feeds_gpus(self) -> bool:
+        """Whether its main memory is at least 1.25 times that of its GPUs.
+
+        Models pass through it on their way to the GPU. A machine with less, such as g6.xlarge with 16 GiB for an L4 of
+        24 GB, leaves pods of models that fit the GPU Pending.
+        """
+        return self.gpu is None or self.memory_gib >= 1.25 * self.gpus * self.gpu.facts.memory_gib
+
+    @property
     def is_fractional(self) -> bool:
         """Whether it has a part of a GPU only."""
         return 0 < self.gpus < 1
@@ -100,8 +109,8 @@ def gpu_machines() -> tuple[Machine, ...]:
 def machines_for(gpu: Gpu, gpus: int) -> tuple[Machine, ...]:
     """The machines with exactly that many of that GPU, best default first.
 
-    Fewest vCPUs, then least memory, since those cost; bare metal last, since it boots for long; then the one that more
-    zones offer; then by name.
+    Those that feed their GPUs first; then fewest vCPUs, then least memory, since those cost; bare metal last, since it
+    boots for long; then the one that more zones offer; then by name.
     """
     found = [item for item in gpu_machines() if item.gpu is gpu and item.gpus == gpus]
     return tuple(sorted(found, key=_cost))
@@ -166,9 +175,9 @@ def nearest(name: str, among: Sequence[str] = ()) -> tuple[str, ...]:
     return tuple(get_close_matches(name, candidates, n=4, cutoff=0.3))
 
 
-def _cost(item: Machine) -> tuple[int, int, bool, int, str]:
+def _cost(item: Machine) -> tuple[bool, int, int, bool, int, str]:
     offered_in = len(zones_of(item.name) or ())
-    return item.vcpus, item.memory_gib, item.name.endswith(".metal"), -offered_in, item.name
+    return not item.feeds_gpus, item.vcpus, item.memory_gib, item.name.endswith(".metal"), -offered_in, item.name
 
 
 @cache

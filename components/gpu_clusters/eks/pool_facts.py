@@ -117,5 +117,8 @@ def ephemeral_gb(pool: EksGpuPool) -> int:
 
 
 def _goes_with(item: Machine, smallest: Machine, pool: EksGpuPool) -> bool:
-    is_alike = item.architecture == smallest.architecture and item.vcpus <= _SPOT_SPREAD * smallest.vcpus
-    return is_alike and item.spot is not False and (not pool.efa or interfaces(item) == interfaces(smallest))
+    is_alike = item.architecture == smallest.architecture and item.feeds_gpus == smallest.feeds_gpus
+    is_near = item.vcpus <= _SPOT_SPREAD * smallest.vcpus
+    return (
+        is_alike and is_near and item.spot is not False and (not pool.efa or interfaces(item) == interfaces(smallest))
+    )

@@ -27,8 +27,9 @@ class EksGpuPool(GpuPool):
     Args:
         machines: EC2 instance types; each has exactly the pool's GPU and number. On-demand nodes are tried in this
             order, spot nodes where AWS has most capacity for the price (EKS user guide, "Managed node group capacity
-            types"). Default: the one with the fewest vCPUs, then the least memory; for `Spot` also those with up to 4
-            times its vCPUs, since spot capacity comes and goes by type.
+            types"). Default: the one with the fewest vCPUs, then the least memory, of those with at least 1.25 times
+            the memory of their GPUs; for `Spot` also those with up to 4 times its vCPUs, since spot capacity comes and
+            goes by type.
         ami: the nodes' operating system. Default `al2023`: every machine that EKS has an image for runs on it.
             `bottlerocket` brings its own device plugin, and partitions MIG at boot.
         ami_type: EKS's name of the image, where `ami` doesn't say enough, e.g. `BOTTLEROCKET_x86_64_NVIDIA_FIPS`.
