@@ -12,7 +12,6 @@ from typing import Final
 from gpu_clusters.controlplane.overview import Overview, overview
 from gpu_clusters.controlplane.sandbox import Sandbox, sandboxes
 from gpu_clusters.errors import GpuClustersError, OperationError
-from gpu_clusters.rehearsal.clouds import aws_provider, lift_deletion_protection
 from gpu_clusters.rehearsal.clusters import SimulatedWorld
 from gpu_clusters.rehearsal.engine.choice import Engine, ProviderKind
 from gpu_clusters.rehearsal.engine.events import STACK_TYPE, Listener, ResourceError, Step
@@ -22,6 +21,7 @@ from gpu_clusters.rehearsal.engine.session import Ending, Session
 from gpu_clusters.rehearsal.engine.verbs import Result, Verb
 from gpu_clusters.rehearsal.packages import other_providers, stand_in
 from gpu_clusters.rehearsal.providers import SimulatedProvider, serve
+from gpu_clusters.rehearsal.providers.aws import SimulatedAws
 from gpu_clusters.rehearsal.providers.deferred import DeferredChecks
 from gpu_clusters.rehearsal.providers.kubernetes import SimulatedKubernetes
 from gpu_clusters.rehearsal.report import Change, Created, Phase, Report, SecondUp
@@ -51,7 +51,7 @@ class Course:
         self._listener = _Muteable(listener)
         self._place = rehearsal_workspace(stack, folder)
         self._phases: list[Phase] = []
-        self._aws = aws_provider(world)
+        self._aws = SimulatedAws(world)
         self._servers = ExitStack()
         self._served: list[str] = []
         self._stood_in: set[str] = set()
@@ -142,7 +142,7 @@ class Course:
         with self._phase("destroy", "taking it down"), self._listener.muted():
             if any(one.protected for one in there):
                 session.unprotect()
-            lift_deletion_protection(self._aws)
+            self._aws.lift_deletion_protection()
             ending = _ended(session.run(Verb.DESTROY))
             self._world.note_leftovers()
         kept = [

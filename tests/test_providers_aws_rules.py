@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 import pytest
-from fake_account import (
+from fake_aws_account import (
     ENDPOINT,
     INGRESS,
     POLICY,
@@ -22,7 +22,7 @@ from fake_account import (
     refused,
     subnet_inputs,
 )
-from gpu_clusters.rehearsal.providers.amazon.checks import failures
+from gpu_clusters.rehearsal.providers.aws.checks import failures
 from gpu_clusters.rehearsal.providers.values import Properties, Value
 
 NETWORK: Sequence[tuple[str, Properties, str, str]] = [

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Final
 
 from gpu_clusters import data
-from gpu_clusters.rehearsal.providers.amazon.places import ACCOUNT, Place
+from gpu_clusters.rehearsal.providers.aws.places import ACCOUNT, Place
 from gpu_clusters.rehearsal.providers.interface import Resource
 from gpu_clusters.rehearsal.providers.plausible import digest
 from gpu_clusters.rehearsal.providers.values import Properties, Value, reveal

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from gpu_clusters.rehearsal.providers.amazon import (
+from gpu_clusters.rehearsal.providers.aws import (
     launch_templates,
     policies,
     references,
@@ -13,9 +13,9 @@ from gpu_clusters.rehearsal.providers.amazon import (
     rules_network,
     rules_node_groups,
 )
-from gpu_clusters.rehearsal.providers.amazon.made import Made
-from gpu_clusters.rehearsal.providers.amazon.names import operation
-from gpu_clusters.rehearsal.providers.amazon.requests import request_failures
+from gpu_clusters.rehearsal.providers.aws.made import Made
+from gpu_clusters.rehearsal.providers.aws.names import operation
+from gpu_clusters.rehearsal.providers.aws.requests import request_failures
 from gpu_clusters.rehearsal.providers.interface import CheckFailure
 from gpu_clusters.rehearsal.providers.values import Properties, reveal_all
 

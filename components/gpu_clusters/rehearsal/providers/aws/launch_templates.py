@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from gpu_clusters.eks.machines import Machine, machine
-from gpu_clusters.rehearsal.providers.amazon.made import Made
+from gpu_clusters.rehearsal.providers.aws.made import Made
 from gpu_clusters.rehearsal.providers.interface import CheckFailure
 from gpu_clusters.rehearsal.providers.values import UNKNOWN, Properties, Value
 

@@ -10,10 +10,10 @@ from typing import Final
 from gpu_clusters.eks.fabric import EFA_RESOURCE
 from gpu_clusters.eks.machines import Machine, machine
 from gpu_clusters.rehearsal.clusters import karpenter
-from gpu_clusters.rehearsal.providers.amazon.identities import text
-from gpu_clusters.rehearsal.providers.amazon.made import Existing, Made
-from gpu_clusters.rehearsal.providers.amazon.outputs_eks import inner, texts
-from gpu_clusters.rehearsal.providers.amazon.places import Place
+from gpu_clusters.rehearsal.providers.aws.identities import text
+from gpu_clusters.rehearsal.providers.aws.made import Existing, Made
+from gpu_clusters.rehearsal.providers.aws.outputs_eks import inner, texts
+from gpu_clusters.rehearsal.providers.aws.places import Place
 from gpu_clusters.rehearsal.providers.values import Properties, Value, reveal
 from gpu_clusters.rehearsal.world import NodeTaint, NodeTemplate, Unchecked
 

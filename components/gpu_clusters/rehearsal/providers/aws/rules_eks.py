@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from gpu_clusters.eks.versions import version_problems
-from gpu_clusters.rehearsal.providers.amazon.launch_templates import part, parts
-from gpu_clusters.rehearsal.providers.amazon.made import Existing, Made
-from gpu_clusters.rehearsal.providers.amazon.policies import statements, texts
-from gpu_clusters.rehearsal.providers.amazon.references import named
-from gpu_clusters.rehearsal.providers.amazon.shapes import nearest
+from gpu_clusters.rehearsal.providers.aws.launch_templates import part, parts
+from gpu_clusters.rehearsal.providers.aws.made import Existing, Made
+from gpu_clusters.rehearsal.providers.aws.policies import statements, texts
+from gpu_clusters.rehearsal.providers.aws.references import named
+from gpu_clusters.rehearsal.providers.aws.shapes import nearest
 from gpu_clusters.rehearsal.providers.interface import CheckFailure
 from gpu_clusters.rehearsal.providers.values import UNKNOWN, Properties, Value, reveal
 from gpu_clusters.rehearsal.world import Unchecked

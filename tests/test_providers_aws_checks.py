@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pytest
-from fake_account import (
+from fake_aws_account import (
     CLUSTER,
     GROUP,
     ROLE,
@@ -19,7 +19,7 @@ from fake_account import (
     subnet_inputs,
     trust,
 )
-from gpu_clusters.rehearsal.providers.amazon.conflicts import conflicts
+from gpu_clusters.rehearsal.providers.aws.conflicts import conflicts
 from gpu_clusters.rehearsal.providers.values import UNKNOWN, Properties, Secret
 
 ALLOWED: Mapping[str, tuple[str, Properties]] = {
@@ -95,7 +95,7 @@ def test_names_are_taken_once() -> None:
 
 def test_what_no_stack_made_goes_to_the_journal() -> None:
     account = Account()
-    from gpu_clusters.rehearsal.providers.amazon.checks import failures
+    from gpu_clusters.rehearsal.providers.aws.checks import failures
 
     assert failures(SUBNET, subnet_inputs(vpcId="vpc-0aaaaaaaaaaaaaaaa"), account) == []
     assert [entry.resource for entry in account.journal.unchecked] == ["vpc-0aaaaaaaaaaaaaaaa"]

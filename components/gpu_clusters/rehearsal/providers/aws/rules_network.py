@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from gpu_clusters.eks.regions import zone_prefix
-from gpu_clusters.rehearsal.providers.amazon.made import Existing, Made
-from gpu_clusters.rehearsal.providers.amazon.references import named
+from gpu_clusters.rehearsal.providers.aws.made import Existing, Made
+from gpu_clusters.rehearsal.providers.aws.references import named
 from gpu_clusters.rehearsal.providers.interface import CheckFailure
 from gpu_clusters.rehearsal.providers.values import UNKNOWN, Properties, Value
 

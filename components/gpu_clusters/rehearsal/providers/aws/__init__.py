@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from gpu_clusters.rehearsal.providers.amazon.provider import SimulatedAws
+from gpu_clusters.rehearsal.providers.aws.provider import SimulatedAws
 
 __all__ = ["SimulatedAws"]

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from gpu_clusters.errors import OperationError
-from gpu_clusters.rehearsal.providers.amazon.identities import text
-from gpu_clusters.rehearsal.providers.amazon.made import MadeHere
-from gpu_clusters.rehearsal.providers.amazon.outputs_eks import texts
-from gpu_clusters.rehearsal.providers.amazon.places import ACCOUNT, Place
+from gpu_clusters.rehearsal.providers.aws.identities import text
+from gpu_clusters.rehearsal.providers.aws.made import MadeHere
+from gpu_clusters.rehearsal.providers.aws.outputs_eks import texts
+from gpu_clusters.rehearsal.providers.aws.places import ACCOUNT, Place
 from gpu_clusters.rehearsal.providers.plausible import digest
 from gpu_clusters.rehearsal.providers.values import Properties, Value
 

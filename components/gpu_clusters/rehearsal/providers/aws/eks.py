@@ -7,11 +7,11 @@ from math import ceil
 from typing import Final
 
 from gpu_clusters.errors import OperationError
-from gpu_clusters.rehearsal.providers.amazon.identities import text
-from gpu_clusters.rehearsal.providers.amazon.made import Existing, Made
-from gpu_clusters.rehearsal.providers.amazon.making import Making, merged
-from gpu_clusters.rehearsal.providers.amazon.node_templates import launch_template, node_template
-from gpu_clusters.rehearsal.providers.amazon.outputs_eks import CLUSTER, NODE_GROUP, inner
+from gpu_clusters.rehearsal.providers.aws.identities import text
+from gpu_clusters.rehearsal.providers.aws.made import Existing, Made
+from gpu_clusters.rehearsal.providers.aws.making import Making, merged
+from gpu_clusters.rehearsal.providers.aws.node_templates import launch_template, node_template
+from gpu_clusters.rehearsal.providers.aws.outputs_eks import CLUSTER, NODE_GROUP, inner
 from gpu_clusters.rehearsal.providers.values import Properties, Value, reveal
 from gpu_clusters.rehearsal.world import SimulatedPool, World
 

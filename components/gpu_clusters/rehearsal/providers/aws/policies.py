@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Final, cast
 
-from gpu_clusters.rehearsal.providers.amazon.made import Made
-from gpu_clusters.rehearsal.providers.amazon.shapes import nearest
+from gpu_clusters.rehearsal.providers.aws.made import Made
+from gpu_clusters.rehearsal.providers.aws.shapes import nearest
 from gpu_clusters.rehearsal.providers.interface import CheckFailure
 from gpu_clusters.rehearsal.providers.values import Properties, Value, has_unknown
 

@@ -7,17 +7,17 @@ from typing import Final
 
 from gpu_clusters.eks.regions import is_region
 from gpu_clusters.errors import OperationError
-from gpu_clusters.rehearsal.providers.amazon.checks import failures
-from gpu_clusters.rehearsal.providers.amazon.conflicts import conflicts
-from gpu_clusters.rehearsal.providers.amazon.deleting import refuse_deletion
-from gpu_clusters.rehearsal.providers.amazon.eks import ClusterEffects
-from gpu_clusters.rehearsal.providers.amazon.identities import DEFAULTS, Identity, identity, kinds, named, text
-from gpu_clusters.rehearsal.providers.amazon.lookups import answer
-from gpu_clusters.rehearsal.providers.amazon.made import Account, Existing, MadeHere
-from gpu_clusters.rehearsal.providers.amazon.making import Making, masked
-from gpu_clusters.rehearsal.providers.amazon.outputs import outputs
-from gpu_clusters.rehearsal.providers.amazon.places import Place
-from gpu_clusters.rehearsal.providers.amazon.replacing import difference
+from gpu_clusters.rehearsal.providers.aws.checks import failures
+from gpu_clusters.rehearsal.providers.aws.conflicts import conflicts
+from gpu_clusters.rehearsal.providers.aws.deleting import refuse_deletion
+from gpu_clusters.rehearsal.providers.aws.eks import ClusterEffects
+from gpu_clusters.rehearsal.providers.aws.identities import DEFAULTS, Identity, identity, kinds, named, text
+from gpu_clusters.rehearsal.providers.aws.lookups import answer
+from gpu_clusters.rehearsal.providers.aws.made import Account, Existing, MadeHere
+from gpu_clusters.rehearsal.providers.aws.making import Making, masked
+from gpu_clusters.rehearsal.providers.aws.outputs import outputs
+from gpu_clusters.rehearsal.providers.aws.places import Place
+from gpu_clusters.rehearsal.providers.aws.replacing import difference
 from gpu_clusters.rehearsal.providers.diffing import differences
 from gpu_clusters.rehearsal.providers.interface import (
     Checked,

@@ -6,9 +6,9 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Final
 
-from gpu_clusters.rehearsal.providers.amazon.identities import Identity
-from gpu_clusters.rehearsal.providers.amazon.made import Made
-from gpu_clusters.rehearsal.providers.amazon.places import Place
+from gpu_clusters.rehearsal.providers.aws.identities import Identity
+from gpu_clusters.rehearsal.providers.aws.made import Made
+from gpu_clusters.rehearsal.providers.aws.places import Place
 from gpu_clusters.rehearsal.providers.plausible import digest
 from gpu_clusters.rehearsal.providers.values import UNKNOWN, Properties, Value, reveal
 

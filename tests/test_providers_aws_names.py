@@ -10,8 +10,8 @@ from typing import cast
 
 import pytest
 from gpu_clusters import data
-from gpu_clusters.rehearsal.providers.amazon.names import known_kinds, operation, target
-from gpu_clusters.rehearsal.providers.amazon.shapes import Shape
+from gpu_clusters.rehearsal.providers.aws.names import known_kinds, operation, target
+from gpu_clusters.rehearsal.providers.aws.shapes import Shape
 from pulumi import _types as pulumi_types  # pyright: ignore[reportPrivateUsage]
 
 # pulumi-aws says so of its own modules when they are loaded.

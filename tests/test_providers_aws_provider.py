@@ -10,10 +10,10 @@ import pytest
 from fake_world import FakeWorld
 from gpu_clusters.errors import OperationError
 from gpu_clusters.rehearsal.providers import UNKNOWN, ConfiguredProvider, Options, Properties, Resource, State, Value
-from gpu_clusters.rehearsal.providers.amazon import SimulatedAws
-from gpu_clusters.rehearsal.providers.amazon.eks import max_unavailable, surge
-from gpu_clusters.rehearsal.providers.amazon.places import Place
-from gpu_clusters.rehearsal.providers.amazon.replacing import difference
+from gpu_clusters.rehearsal.providers.aws import SimulatedAws
+from gpu_clusters.rehearsal.providers.aws.eks import max_unavailable, surge
+from gpu_clusters.rehearsal.providers.aws.places import Place
+from gpu_clusters.rehearsal.providers.aws.replacing import difference
 from gpu_clusters.rehearsal.world import NodeTaint
 
 VPC = "aws:ec2/vpc:Vpc"

@@ -14,7 +14,7 @@ from fake_world import FakeWorld
 from gpu_clusters import Gpu, GpuPool, Nodes
 from gpu_clusters.eks import AccessEntry, AutoMode, EksCluster, EksClusterArgs, Karpenter, ManagedNodeGroups
 from gpu_clusters.rehearsal.providers import SimulatedProvider, serve
-from gpu_clusters.rehearsal.providers.amazon import SimulatedAws
+from gpu_clusters.rehearsal.providers.aws import SimulatedAws
 from gpu_clusters.rehearsal.providers.generic import SimulatedGeneric
 from gpu_clusters.toolchain import Program, ensure
 from pulumi import automation as auto

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from gpu_clusters.rehearsal.providers.amazon.names import (
+from gpu_clusters.rehearsal.providers.aws.names import (
     Operation,
     Own,
     property_name,
     property_names,
     target,
 )
-from gpu_clusters.rehearsal.providers.amazon.shapes import Shape, nearest
+from gpu_clusters.rehearsal.providers.aws.shapes import Shape, nearest
 from gpu_clusters.rehearsal.providers.diffing import Path, path_text
 from gpu_clusters.rehearsal.providers.interface import CheckFailure
 from gpu_clusters.rehearsal.providers.values import UNKNOWN, Tagged, Value

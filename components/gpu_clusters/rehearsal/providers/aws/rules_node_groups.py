@@ -11,17 +11,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from gpu_clusters.eks.machines import Machine, ami_types, family_of, machine, zones_of
-from gpu_clusters.rehearsal.providers.amazon.launch_templates import (
+from gpu_clusters.rehearsal.providers.aws.launch_templates import (
     TEMPLATE,
     fabric_problems,
     has_efa,
     managed_problems,
     part,
 )
-from gpu_clusters.rehearsal.providers.amazon.made import Existing, Made
-from gpu_clusters.rehearsal.providers.amazon.references import named
-from gpu_clusters.rehearsal.providers.amazon.rules_eks import CLUSTER, NODE_GROUP, SUBNET, minor, trust_failures, zones
-from gpu_clusters.rehearsal.providers.amazon.rules_network import is_public
+from gpu_clusters.rehearsal.providers.aws.made import Existing, Made
+from gpu_clusters.rehearsal.providers.aws.references import named
+from gpu_clusters.rehearsal.providers.aws.rules_eks import CLUSTER, NODE_GROUP, SUBNET, minor, trust_failures, zones
+from gpu_clusters.rehearsal.providers.aws.rules_network import is_public
 from gpu_clusters.rehearsal.providers.interface import CheckFailure
 from gpu_clusters.rehearsal.providers.values import UNKNOWN, Properties, Value, reveal
 

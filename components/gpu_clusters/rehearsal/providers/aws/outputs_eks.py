@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from gpu_clusters.eks.versions import add_on_version, kubernetes_versions
-from gpu_clusters.rehearsal.providers.amazon.identities import text
-from gpu_clusters.rehearsal.providers.amazon.making import CREATED, Making
+from gpu_clusters.rehearsal.providers.aws.identities import text
+from gpu_clusters.rehearsal.providers.aws.making import CREATED, Making
 from gpu_clusters.rehearsal.providers.plausible import digest
 from gpu_clusters.rehearsal.providers.values import Properties, Value, reveal
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from gpu_clusters.rehearsal.providers.amazon.identities import text
-from gpu_clusters.rehearsal.providers.amazon.making import Making
-from gpu_clusters.rehearsal.providers.amazon.places import ACCOUNT
+from gpu_clusters.rehearsal.providers.aws.identities import text
+from gpu_clusters.rehearsal.providers.aws.making import Making
+from gpu_clusters.rehearsal.providers.aws.places import ACCOUNT
 from gpu_clusters.rehearsal.providers.values import Properties, Value, reveal
 
 #: Of a launch template, what makes no new version of it.

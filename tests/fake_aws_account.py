@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from gpu_clusters.rehearsal.providers.amazon.checks import failures
-from gpu_clusters.rehearsal.providers.amazon.made import Existing
+from gpu_clusters.rehearsal.providers.aws.checks import failures
+from gpu_clusters.rehearsal.providers.aws.made import Existing
 from gpu_clusters.rehearsal.providers.values import Properties, Value
 from gpu_clusters.rehearsal.world import Journal
 

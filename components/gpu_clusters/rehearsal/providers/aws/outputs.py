@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from gpu_clusters.rehearsal.providers.amazon.identities import DEFAULTS
-from gpu_clusters.rehearsal.providers.amazon.making import Making, merged
-from gpu_clusters.rehearsal.providers.amazon.outputs_ec2 import EC2
-from gpu_clusters.rehearsal.providers.amazon.outputs_eks import EKS
-from gpu_clusters.rehearsal.providers.amazon.outputs_services import SERVICES
+from gpu_clusters.rehearsal.providers.aws.identities import DEFAULTS
+from gpu_clusters.rehearsal.providers.aws.making import Making, merged
+from gpu_clusters.rehearsal.providers.aws.outputs_ec2 import EC2
+from gpu_clusters.rehearsal.providers.aws.outputs_eks import EKS
+from gpu_clusters.rehearsal.providers.aws.outputs_services import SERVICES
 from gpu_clusters.rehearsal.providers.values import Properties, Value, reveal
 
 #: Not of a region: these types' properties don't name one (pulumi-aws 7, "Enhanced region support").

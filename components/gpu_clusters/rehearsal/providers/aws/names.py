@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from gpu_clusters import data
-from gpu_clusters.rehearsal.providers.amazon.shapes import Shape, request
+from gpu_clusters.rehearsal.providers.aws.shapes import Shape, request
 
 
 @dataclass(frozen=True)

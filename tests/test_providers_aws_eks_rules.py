@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from fake_account import (
+from fake_aws_account import (
     ADD_ON,
     CLUSTER,
     ENTRY,
@@ -24,8 +24,8 @@ from fake_account import (
     templated,
     trust,
 )
-from gpu_clusters.rehearsal.providers.amazon.checks import failures
-from gpu_clusters.rehearsal.providers.amazon.made import Existing
+from gpu_clusters.rehearsal.providers.aws.checks import failures
+from gpu_clusters.rehearsal.providers.aws.made import Existing
 from gpu_clusters.rehearsal.providers.values import UNKNOWN, Properties, Value
 
 CLUSTERS: Sequence[tuple[Properties, str, str]] = [

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Final
 
 from gpu_clusters import data
-from gpu_clusters.rehearsal.providers.amazon.identities import DEFAULTS, has_own_name
+from gpu_clusters.rehearsal.providers.aws.identities import DEFAULTS, has_own_name
 from gpu_clusters.rehearsal.providers.diffing import Path, differences, parse_path, value_at
 from gpu_clusters.rehearsal.providers.interface import Change, Difference, PropertyChange
 from gpu_clusters.rehearsal.providers.values import UNKNOWN, Properties, Value, reveal_all

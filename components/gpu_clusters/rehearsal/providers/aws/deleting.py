@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from gpu_clusters.errors import OperationError
-from gpu_clusters.rehearsal.providers.amazon.made import Existing
-from gpu_clusters.rehearsal.providers.amazon.outputs_eks import CLUSTER, NODE_GROUP
+from gpu_clusters.rehearsal.providers.aws.made import Existing
+from gpu_clusters.rehearsal.providers.aws.outputs_eks import CLUSTER, NODE_GROUP
 from gpu_clusters.rehearsal.providers.values import Value, reveal
 
 _VPC: Final = "aws:ec2/vpc:Vpc"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from gpu_clusters.rehearsal.providers.amazon.made import Made
-from gpu_clusters.rehearsal.providers.amazon.rules_network import overlap_failures
+from gpu_clusters.rehearsal.providers.aws.made import Made
+from gpu_clusters.rehearsal.providers.aws.rules_network import overlap_failures
 from gpu_clusters.rehearsal.providers.interface import CheckFailure
 from gpu_clusters.rehearsal.providers.values import Properties, reveal
 

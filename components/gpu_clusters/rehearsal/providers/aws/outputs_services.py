@@ -6,9 +6,9 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from gpu_clusters.rehearsal.providers.amazon.identities import text
-from gpu_clusters.rehearsal.providers.amazon.making import CREATED, Making
-from gpu_clusters.rehearsal.providers.amazon.places import ACCOUNT
+from gpu_clusters.rehearsal.providers.aws.identities import text
+from gpu_clusters.rehearsal.providers.aws.making import CREATED, Making
+from gpu_clusters.rehearsal.providers.aws.places import ACCOUNT
 from gpu_clusters.rehearsal.providers.values import Properties
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from gpu_clusters.rehearsal.providers.amazon.made import Existing, Made
+from gpu_clusters.rehearsal.providers.aws.made import Existing, Made
 from gpu_clusters.rehearsal.providers.diffing import path_text
 from gpu_clusters.rehearsal.providers.interface import CheckFailure
 from gpu_clusters.rehearsal.providers.values import Properties, Value
